@@ -1,0 +1,154 @@
+//! Groups: channels that stand in the same places.
+
+use super::layout::Ids;
+use super::union_find::PINNED;
+use super::{Role, State};
+use crate::graph::{Graph, NodeId, ValueId};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A place in a parameter that channels of a group own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The parameter.
+    pub value: ValueId,
+    /// Index of the bundle in the parameter's layout.
+    pub bundle: usize,
+    /// The axis, the innermost one of a joint bundle.
+    pub axis: usize,
+    /// What the channel is to the parameter.
+    pub role: Role,
+}
+
+/// Channels of one signature: they stand in the same parameters.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// After the first producer.
+    pub name: String,
+    /// The class of each channel, in the order of the first site.
+    pub classes: Vec<u32>,
+    /// Where the channels stand, producers in graph order first.
+    pub sites: Vec<Site>,
+    /// Nodes whose statistics run over the channels.
+    pub renormalised: Vec<NodeId>,
+    /// Whether the channels are whole rows (heads, groups of a convolution), which go only with all their columns.
+    pub rows: bool,
+}
+
+impl Group {
+    /// Sites of one role.
+    pub fn with_role(&self, role: Role) -> impl Iterator<Item = &Site> {
+        self.sites.iter().filter(move |s| s.role == role)
+    }
+
+    /// Whether the group can be pruned by a share: it has several channels, something makes them, and they are no rows.
+    pub fn prunable(&self) -> bool {
+        self.classes.len() > 1 && !self.rows && self.with_role(Role::Producer).next().is_some()
+    }
+}
+
+/// When a parameter is first read: the order of sites and of groups.
+fn first_use(graph: &Graph, v: ValueId) -> NodeId {
+    graph.values[v].uses.iter().map(|u| u.0).min().unwrap_or_else(|| NodeId::from(graph.nodes.len()))
+}
+
+pub(super) fn collect(graph: &Graph, state: &mut State) -> Vec<Group> {
+    let mut parameters: Vec<ValueId> = graph.parameters().map(|(id, _, _)| id).filter(|id| state.layouts.contains_key(id)).collect();
+    parameters.sort_by_key(|&v| (first_use(graph, v), v));
+    let mut sites: Vec<Site> = Vec::new();
+    let mut of_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut order: Vec<u32> = Vec::new();
+    for value in parameters {
+        let Some(layout) = state.layouts.get(&value) else { continue };
+        for (index, bundle) in layout.bundles.iter().enumerate() {
+            let role = state.role_of(&bundle.ids);
+            let axis = bundle.axes.last().copied().unwrap_or(0);
+            let site = sites.len();
+            sites.push(Site { value, bundle: index, axis, role });
+            for &id in bundle.ids.iter() {
+                let class = state.classes.find(id);
+                if class == PINNED {
+                    continue;
+                }
+                let list = of_class.entry(class).or_default();
+                if list.is_empty() {
+                    order.push(class);
+                }
+                if list.last() != Some(&site) {
+                    list.push(site);
+                }
+            }
+        }
+    }
+    let rows = row_classes(state);
+    let renormalised = renormalised_classes(state);
+    let mut groups: Vec<Group> = Vec::new();
+    let mut index: HashMap<Vec<usize>, usize> = HashMap::new();
+    for class in order {
+        let list = of_class.remove(&class).unwrap_or_default();
+        let at = *index.entry(list).or_insert_with_key(|list| {
+            groups.push(new_group(graph, &sites, list));
+            groups.len() - 1
+        });
+        if let Some(g) = groups.get_mut(at) {
+            g.rows |= rows.contains(&class);
+            g.classes.push(class);
+            for n in renormalised.get(&class).into_iter().flatten() {
+                if !g.renormalised.contains(n) {
+                    g.renormalised.push(*n);
+                }
+            }
+        }
+    }
+    finish(graph, groups)
+}
+
+fn new_group(graph: &Graph, sites: &[Site], list: &[usize]) -> Group {
+    let mut sites: Vec<Site> = list.iter().filter_map(|&i| sites.get(i)).cloned().collect();
+    sites.sort_by_key(|s| s.role);
+    let name = sites.first().map(|s| graph.values[s.value].name.clone()).unwrap_or_default();
+    Group { name, classes: Vec::new(), sites, renormalised: Vec::new(), rows: false }
+}
+
+/// Orders groups by their first site and makes their names unique.
+fn finish(graph: &Graph, mut groups: Vec<Group>) -> Vec<Group> {
+    groups.sort_by_key(|g| g.sites.first().map(|s| first_use(graph, s.value)));
+    let mut used: HashSet<String> = HashSet::new();
+    for g in &mut groups {
+        let base = g.name.clone();
+        let mut n = 1;
+        while !used.insert(g.name.clone()) {
+            n += 1;
+            g.name = format!("{base}#{n}");
+        }
+    }
+    groups
+}
+
+/// Classes that stand for rows of several channels.
+fn row_classes(state: &mut State) -> HashSet<u32> {
+    let mut out = HashSet::new();
+    for set in &state.row_sets {
+        let inner = (set.cells.len() / set.rows.len().max(1)).max(1);
+        for (&row, cells) in set.rows.iter().zip(set.cells.chunks(inner)) {
+            let class = state.classes.find(row);
+            if class != PINNED && cells.iter().any(|&c| state.classes.find(c) != class) {
+                out.insert(class);
+            }
+        }
+    }
+    out
+}
+
+fn renormalised_classes(state: &mut State) -> HashMap<u32, Vec<NodeId>> {
+    let mut out: HashMap<u32, Vec<NodeId>> = HashMap::new();
+    let list: Vec<(NodeId, Ids)> = state.renormalised.clone();
+    for (node, ids) in list {
+        for &id in ids.iter() {
+            let nodes = out.entry(state.classes.find(id)).or_default();
+            if nodes.last() != Some(&node) {
+                nodes.push(node);
+            }
+        }
+    }
+    out
+}

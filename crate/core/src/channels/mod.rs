@@ -1,0 +1,270 @@
+//! Which channels belong together, and why: ids on every axis, united by what every operator does to positions.
+//!
+//! One pass over the graph asks each operator's rule to unite, move and pin ids; [`Channels::analyze`] then reads off
+//! classes, sites, balance and groups. Grouping reads no weights. The theory is Lopper's own; the union of dependent
+//! layers goes back to DepGraph (Fang et al., CVPR 2023).
+
+mod balance;
+mod context;
+mod groups;
+mod layout;
+mod reshape;
+mod union_find;
+
+pub use balance::{Balance, Cell};
+pub use context::{ChannelContext, merge, take};
+pub use groups::{Group, Site};
+pub use layout::{Blocks, Bundle, Ids, Layout, positions, strides};
+pub use reshape::reshape;
+pub use union_find::{PINNED, UnionFind};
+
+use crate::graph::{Graph, NodeId, ValueId};
+use crate::ops;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What a channel is to an initializer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The axis along which the initializer makes the channel.
+    Producer,
+    /// The axis along which it is summed over.
+    Consumer,
+    /// Bias, norm, scale, embedding: one number a channel.
+    Companion,
+}
+
+/// A reason why channels must stay.
+#[derive(Clone, Debug)]
+pub struct Pin {
+    /// The value that was seen, if one was.
+    pub value: Option<ValueId>,
+    /// Its axis.
+    pub axis: usize,
+    /// The node whose rule pinned it; `None` for graph inputs and outputs.
+    pub node: Option<NodeId>,
+    /// The channels.
+    pub ids: Ids,
+    /// Why.
+    pub why: String,
+}
+
+/// A run of ids that was made for one parameter.
+#[derive(Clone, Debug)]
+struct Range {
+    start: u32,
+    len: usize,
+    role: Option<Role>,
+}
+
+/// Rows of a list of joint positions: each row goes if and only if all its positions go.
+#[derive(Clone, Debug)]
+pub(crate) struct RowSet {
+    pub(crate) rows: Ids,
+    pub(crate) cells: Ids,
+}
+
+/// The analysis while it runs.
+#[derive(Debug, Default)]
+pub struct State {
+    classes: UnionFind,
+    layouts: BTreeMap<ValueId, Layout>,
+    ranges: Vec<Range>,
+    row_sets: Vec<RowSet>,
+    row_index: HashMap<(usize, usize), usize>,
+    united: Vec<(Ids, Ids, NodeId)>,
+    seen: std::collections::HashSet<(usize, usize)>,
+    pins: Vec<Pin>,
+    renormalised: Vec<(NodeId, Ids)>,
+    /// Lists along one axis that must stay a grid of so many rows, and a value that shows it.
+    grids: Vec<(ValueId, Ids, usize)>,
+}
+
+impl State {
+    /// New ids for a parameter.
+    fn fresh(&mut self, _value: ValueId, len: usize) -> Ids {
+        let start = self.classes.fresh(len);
+        self.ranges.push(Range { start, len, role: None });
+        (start..).take(len).collect()
+    }
+
+    /// The layout of a value; parameters get theirs when first asked for: new ids on every axis, joint blocks where
+    /// the reading operator says so.
+    fn layout(&mut self, graph: &Graph, v: ValueId) -> Layout {
+        if let Some(layout) = self.layouts.get(&v) {
+            return layout.clone();
+        }
+        let value = &graph.values[v];
+        let mut layout = Layout::default();
+        if let Some(tensor) = &value.tensor {
+            let blocks = declared_blocks(graph, v);
+            for (axis, &n) in tensor.dims.iter().enumerate().filter(|(_, n)| **n > 1) {
+                let block = blocks.iter().find(|b| b.0 == axis).map(|b| b.1);
+                let ids = self.fresh(v, n * block.map_or(1, |b| b.count));
+                let mut bundle = Bundle::single(axis, ids, true);
+                bundle.owner = Some((v, axis));
+                if let Some(b) = block {
+                    bundle = Bundle { lengths: vec![b.count, n], blocks: Some(b), owner: None, ..bundle };
+                }
+                layout.bundles.push(bundle);
+            }
+        }
+        self.layouts.insert(v, layout.clone());
+        layout
+    }
+
+    fn set_role(&mut self, ids: &Ids, role: Role) {
+        let Some(&first) = ids.first() else { return };
+        let at = self.ranges.partition_point(|r| r.start <= first);
+        if let Some(r) = at.checked_sub(1).and_then(|i| self.ranges.get_mut(i))
+            && first < r.start + r.len as u32
+        {
+            r.role.get_or_insert(role);
+        }
+    }
+
+    fn role_of(&self, ids: &Ids) -> Role {
+        let first = ids.first().copied().unwrap_or(0);
+        let at = self.ranges.partition_point(|r| r.start <= first);
+        at.checked_sub(1).and_then(|i| self.ranges.get(i)).and_then(|r| r.role).unwrap_or(Role::Companion)
+    }
+
+    fn unite_lists(&mut self, a: &Ids, b: &Ids, node: NodeId) {
+        let key = (a.as_ptr() as usize, b.as_ptr() as usize);
+        if key.0 == key.1 || !self.seen.insert(key) {
+            return;
+        }
+        for (&x, &y) in a.iter().zip(b.iter()) {
+            self.classes.unite(x, y);
+        }
+        // Kept alive here, so that the addresses above stay theirs.
+        self.united.push((a.clone(), b.clone(), node));
+    }
+
+    fn rows(&mut self, cells: &Ids, count: usize) -> Ids {
+        let key = (cells.as_ptr() as usize, count);
+        if let Some(set) = self.row_index.get(&key).and_then(|&i| self.row_sets.get(i)) {
+            return set.rows.clone();
+        }
+        let start = self.classes.fresh(count);
+        let rows: Ids = (start..).take(count).collect();
+        self.row_index.insert(key, self.row_sets.len());
+        self.row_sets.push(RowSet { rows: rows.clone(), cells: cells.clone() });
+        rows
+    }
+}
+
+/// Axes of a parameter that differ from block to block of another, if all its readers agree on them.
+fn declared_blocks(graph: &Graph, v: ValueId) -> Vec<(usize, Blocks)> {
+    let mut answers = graph.values[v].uses.iter().map(|&(node, port)| {
+        let node = &graph.nodes[node];
+        ops::lookup(node).map(|op| op.blocks(node, port)).unwrap_or_default()
+    });
+    let first = answers.next().unwrap_or_default();
+    if answers.all(|a| a == first) { first } else { Vec::new() }
+}
+
+/// The result of the analysis.
+#[derive(Debug)]
+pub struct Channels {
+    /// Classes of ids.
+    pub classes: UnionFind,
+    /// Layout of every value that has one.
+    pub layouts: BTreeMap<ValueId, Layout>,
+    /// Groups, in the order of their first producer.
+    pub groups: Vec<Group>,
+    /// What ties the number of channels that go: see [`Balance`].
+    pub balances: Vec<Balance>,
+    /// Why channels stay.
+    pub pins: Vec<Pin>,
+    /// Nodes whose statistics run over channels, with these.
+    pub renormalised: Vec<(NodeId, Ids)>,
+    /// Every union of two lists and the node that made it.
+    pub united: Vec<(Ids, Ids, NodeId)>,
+    pub(crate) row_sets: Vec<RowSet>,
+}
+
+impl Channels {
+    /// Analyses a graph.
+    pub fn analyze(graph: &Graph) -> Self {
+        let mut state = State::default();
+        let ids: Vec<NodeId> = graph.nodes.ids().collect();
+        for id in ids {
+            let node = &graph.nodes[id];
+            let mut cx = ChannelContext { graph, node, id, state: &mut state };
+            match ops::lookup(node) {
+                Some(op) => op.channels(&mut cx),
+                None => cx.pin_inputs(&format!("there is no rule for the operator {}", node.op_type)),
+            }
+            for &captured in &node.captures {
+                let layout = state.layout(graph, captured);
+                pin_layout(&mut state, &layout, captured, Some(id), "the body of a control-flow node reads it");
+            }
+        }
+        for &output in &graph.outputs {
+            let layout = state.layout(graph, output);
+            pin_layout(&mut state, &layout, output, None, "it is an output of the model");
+        }
+        settle_rows(&mut state);
+        let cells = balance::collect(graph, &mut state);
+        let groups = groups::collect(graph, &mut state);
+        let balances = balance::assign(cells, &groups);
+        Self {
+            classes: state.classes,
+            layouts: state.layouts,
+            groups,
+            balances,
+            pins: state.pins,
+            renormalised: state.renormalised,
+            united: state.united,
+            row_sets: state.row_sets,
+        }
+    }
+
+    /// The class of every id, so that later passes need no mutable access.
+    pub fn class_table(&self) -> Vec<u32> {
+        let mut classes = self.classes.clone();
+        (0..classes.len() as u32).map(|i| classes.find(i)).collect()
+    }
+}
+
+fn pin_layout(state: &mut State, layout: &Layout, value: ValueId, node: Option<NodeId>, why: &str) {
+    for b in &layout.bundles {
+        if b.ids.iter().all(|&i| state.classes.find(i) == PINNED) {
+            continue;
+        }
+        for &i in b.ids.iter() {
+            state.classes.unite(PINNED, i);
+        }
+        let axis = b.axes.first().copied().unwrap_or(0);
+        state.pins.push(Pin { value: Some(value), axis, node, ids: Arc::clone(&b.ids), why: why.to_owned() });
+    }
+}
+
+/// A row whose positions are all one class is that class. A row that holds a pinned position can never go.
+fn settle_rows(state: &mut State) {
+    loop {
+        let mut changed = false;
+        for set in &state.row_sets {
+            let inner = (set.cells.len() / set.rows.len().max(1)).max(1);
+            for (&row, cells) in set.rows.iter().zip(set.cells.chunks(inner)) {
+                let mut classes = cells.iter().map(|&c| state.classes.find(c));
+                let Some(first) = classes.next() else { continue };
+                let (mut same, mut pinned) = (true, first == PINNED);
+                for c in classes {
+                    same &= c == first;
+                    pinned |= c == PINNED;
+                }
+                if same {
+                    changed |= state.classes.unite(row, first);
+                } else if pinned {
+                    changed |= state.classes.unite(PINNED, row);
+                }
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}

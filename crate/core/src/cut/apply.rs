@@ -1,0 +1,235 @@
+//! The cut itself: slice parameters, rewrite nodes in topological order, drop what is dead, validate.
+
+use super::context::CutContext;
+use super::edits::Edits;
+use super::kept::Kept;
+use super::mask::{MaskEntry, mask_entries};
+use super::slice::TensorCut;
+use crate::channels::Channels;
+use crate::error::{Code, Error, Result};
+use crate::graph::{Constant, Dim, Elements, Graph, InferContext, NodeId, Table, Value, ValueId};
+use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
+use crate::onnx::proto::ValueInfoProto;
+use crate::onnx::{Model, Tensor};
+use crate::ops;
+use std::collections::{HashMap, HashSet};
+
+/// A cut model and what was done.
+#[derive(Debug)]
+pub struct Cut {
+    /// The smaller model.
+    pub model: Model,
+    /// Its graph, as the validator built it.
+    pub graph: Graph,
+    /// What to zero in the original to get the same outputs.
+    pub mask: Vec<MaskEntry>,
+    /// Nodes whose statistics ran over channels that went.
+    pub renormalised: Vec<String>,
+    /// Initializers whose values changed beyond losing slices, and why.
+    pub rewritten: Vec<(String, String)>,
+}
+
+/// Cuts the classes `removed` out of a model.
+///
+/// # Errors
+/// When the classes cannot go together, or the result is not structurally valid.
+pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl IntoIterator<Item = u32>) -> Result<Cut> {
+    let kept = Kept::new(graph, channels, removed);
+    let renormalised: HashSet<NodeId> =
+        channels.renormalised.iter().filter(|(_, ids)| ids.iter().any(|&i| kept.goes(i))).map(|(n, _)| *n).collect();
+    let mut out = model.clone();
+    let mut values = graph.values.clone();
+    for (id, _, tensor) in graph.parameters() {
+        if let Some(cut) = channels.layouts.get(&id).map(|l| TensorCut::of(l, &kept)).transpose()?.flatten() {
+            let smaller = cut.apply(tensor)?;
+            let v = &mut values[id];
+            v.shape = Some(smaller.dims.iter().map(|&d| Dim::from(d)).collect());
+            v.constant = Constant::of(&smaller);
+            out.replace_tensor(smaller.clone());
+            v.tensor = Some(smaller);
+        }
+    }
+    let edits = rewrite(graph, &out, &kept, &mut values, &renormalised)?;
+    let rewritten = edits.rewritten.clone();
+    edits.apply(&mut out.proto);
+    drop_dead(&mut out, graph);
+    update_infos(&mut out, graph, &kept)?;
+    let new_graph = validate(&out, graph, &kept)?;
+    let mut names: Vec<(NodeId, String)> = renormalised.iter().map(|&n| (n, graph.nodes[n].name.clone())).collect();
+    names.sort();
+    Ok(Cut {
+        mask: mask_entries(graph, channels, &kept)?,
+        model: out,
+        graph: new_graph,
+        renormalised: names.into_iter().map(|n| n.1).collect(),
+        rewritten,
+    })
+}
+
+/// Asks every node that a change reaches to rewrite itself.
+fn rewrite(
+    graph: &Graph,
+    model: &Model,
+    kept: &Kept<'_>,
+    values: &mut Table<ValueId, Value>,
+    renormalised: &HashSet<NodeId>,
+) -> Result<Edits> {
+    let mut edits = Edits::new(graph);
+    for (id, node) in graph.nodes.iter() {
+        let changed = |v: &ValueId| values[*v].shape != graph.values[*v].shape || values[*v].constant != graph.values[*v].constant;
+        let reached = node.inputs.iter().flatten().any(changed)
+            || node.outputs.iter().flatten().any(|v| kept.shape(*v).is_ok_and(|s| s != graph.values[*v].shape));
+        let Some(op) = ops::lookup(node).filter(|_| reached) else { continue };
+        let mut cx =
+            CutContext { old: graph, model: &model.proto, kept, new_values: values, id, renormalised: renormalised.contains(&id), edits: &mut edits };
+        op.rewrite(&mut cx)?;
+        let edited = edits.nodes.contains_key(&node.position);
+        let facts = if edited { Vec::new() } else { op.infer(&InferContext::new(node, values))? };
+        let mut facts = facts.into_iter();
+        for output in &node.outputs {
+            let fact = facts.next().unwrap_or_default();
+            let Some(output) = *output else { continue };
+            if values[output].tensor.is_some() {
+                continue;
+            }
+            let want = kept.shape(output)?;
+            if let (Some(got), Some(want), false) = (&fact.shape, &want, edited)
+                && got != want
+            {
+                return Err(Error::new(
+                    Code::Invalid,
+                    format!("{}: its output would have shape {got:?} instead of {want:?}", node.place()),
+                ));
+            }
+            let frozen = freeze(graph, output, fact.constant.as_ref(), &mut edits, model, node.position);
+            values[output].shape = want;
+            values[output].constant = if frozen { graph.values[output].constant.clone() } else { fact.constant };
+        }
+    }
+    Ok(edits)
+}
+
+/// Real numbers computed from sizes are part of the function (an attention scale): they keep their old value.
+fn freeze(graph: &Graph, output: ValueId, now: Option<&Constant>, edits: &mut Edits, model: &Model, position: usize) -> bool {
+    let (Some(now), Some(before)) = (now, graph.values[output].constant.as_ref()) else { return false };
+    let (Elements::Floats(_), Elements::Floats(old)) = (&now.elements, &before.elements) else { return false };
+    if now == before || now.dims != before.dims || graph.values[output].is_output || before.dtype != crate::onnx::DataType::Float {
+        return false;
+    }
+    let name = graph.values[output].name.clone();
+    let numbers: Vec<f32> = old.iter().map(|&v| v as f32).collect();
+    edits.rewritten.push((name.clone(), "a number computed from a size that the cut changes keeps its old value".to_owned()));
+    edits.tensors.push(Tensor::from_f32(name.clone(), before.dims.clone(), &numbers));
+    let spare = edits.name(&name);
+    for slot in edits.node(&model.proto, position).output.iter_mut().filter(|o| **o == name) {
+        slot.clone_from(&spare);
+    }
+    true
+}
+
+impl Model {
+    /// Puts a tensor in the place of the one of the same name (initializer or Constant node).
+    pub(crate) fn replace_tensor(&mut self, tensor: Tensor) {
+        self.external.remove(&tensor.name);
+        let Some(graph) = self.proto.graph.as_option_mut() else { return };
+        let slot = match graph.initializer.iter_mut().find(|t| t.name.as_deref() == Some(tensor.name.as_str())) {
+            Some(t) => Some(t),
+            None => (graph.node.iter_mut())
+                .find(|n| n.output.first() == Some(&tensor.name))
+                .and_then(|n| n.attribute.iter_mut().find_map(|a| a.t.as_option_mut())),
+        };
+        let Some(slot) = slot else { return };
+        slot.dims = tensor.dims.iter().map(|&d| d as i64).collect();
+        slot.raw_data = Some(tensor.data);
+        slot.data_location = None;
+        slot.external_data.clear();
+        slot.float_data.clear();
+        slot.int32_data.clear();
+        slot.int64_data.clear();
+        slot.double_data.clear();
+        slot.uint64_data.clear();
+    }
+}
+
+/// Drops nodes that nothing reads any more, and initializers that were read before and are not now.
+fn drop_dead(model: &mut Model, old: &Graph) {
+    let Some(graph) = model.proto.graph.as_option_mut() else { return };
+    let was_read: HashSet<&str> =
+        old.values.iter().filter(|(_, v)| !v.uses.is_empty() || v.is_output).map(|(_, v)| v.name.as_str()).collect();
+    let mut read: HashSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
+    let mut keep = vec![false; graph.node.len()];
+    // The file's order computes, so one walk from the end sees every reader before its producer.
+    for (slot, node) in keep.iter_mut().zip(&graph.node).rev() {
+        let unread_before = node.output.iter().all(|o| !was_read.contains(o.as_str()) && old.find(o).is_some());
+        if unread_before || node.output.iter().any(|o| read.contains(o)) {
+            *slot = true;
+            read.extend(node.input.iter().cloned());
+            read.extend(node.attribute.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names));
+        }
+    }
+    let mut keep = keep.into_iter();
+    graph.node.retain(|_| keep.next().unwrap_or(true));
+    graph.initializer.retain(|t| {
+        let name = t.name.as_deref().unwrap_or_default();
+        read.contains(name) || !was_read.contains(name)
+    });
+    let alive: HashSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
+    graph.input.retain(|i| {
+        let name = i.name.as_deref().unwrap_or_default();
+        alive.contains(name) || old.find(name).is_none_or(|v| old.inputs.contains(&v))
+    });
+}
+
+fn all_names(body: &crate::onnx::proto::GraphProto) -> Vec<String> {
+    let mut out: Vec<String> = body.node.iter().flat_map(|n| n.input.iter().cloned()).collect();
+    out.extend(body.output.iter().filter_map(|o| o.name.clone()));
+    out.extend(body.node.iter().flat_map(|n| &n.attribute).flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names));
+    out
+}
+
+/// Declared shapes of inner values and of initializers among the inputs follow the cut.
+fn update_infos(model: &mut Model, old: &Graph, kept: &Kept<'_>) -> Result<()> {
+    let Some(graph) = model.proto.graph.as_option_mut() else { return Ok(()) };
+    let names: HashSet<String> = (graph.node.iter().flat_map(|n| n.output.iter().cloned()))
+        .chain(graph.initializer.iter().filter_map(|t| t.name.clone()))
+        .chain(graph.input.iter().filter_map(|i| i.name.clone()))
+        .collect();
+    graph.value_info.retain(|i| i.name.as_ref().is_some_and(|n| names.contains(n)));
+    for info in graph.value_info.iter_mut().chain(graph.input.iter_mut()) {
+        update_info(info, old, kept)?;
+    }
+    Ok(())
+}
+
+fn update_info(info: &mut ValueInfoProto, old: &Graph, kept: &Kept<'_>) -> Result<()> {
+    let Some(id) = info.name.as_deref().and_then(|n| old.find(n)) else { return Ok(()) };
+    let (Some(before), Some(after)) = (&old.values[id].shape, kept.shape(id)?) else { return Ok(()) };
+    if *before == after {
+        return Ok(());
+    }
+    let shape = info.r#type.as_option_mut().and_then(|t| t.tensor_type.as_option_mut()).and_then(|t| t.shape.as_option_mut());
+    for ((dim, b), a) in shape.map(|s| s.dim.iter_mut()).into_iter().flatten().zip(before).zip(&after) {
+        if let (Some(n), true) = (a.known(), a != b) {
+            dim.value = Some(DimValue::DimValue(n));
+        }
+    }
+    Ok(())
+}
+
+/// Builds the cut model's graph anew and compares every value's shape with what the plan leaves.
+fn validate(model: &Model, old: &Graph, kept: &Kept<'_>) -> Result<Graph> {
+    let graph = Graph::new(model).map_err(|e| Error::new(Code::Invalid, format!("the cut model is not valid: {e}")))?;
+    let mut by_name: HashMap<&str, ValueId> = HashMap::new();
+    for (id, v) in old.values.iter() {
+        by_name.insert(v.name.as_str(), id);
+    }
+    for (_, v) in graph.values.iter() {
+        let Some(&before) = by_name.get(v.name.as_str()) else { continue };
+        if let (Some(got), Some(want)) = (&v.shape, kept.shape(before)?)
+            && got.iter().zip(&want).any(|(g, w)| matches!((g.known(), w.known()), (Some(g), Some(w)) if g != w))
+        {
+            return Err(Error::new(Code::Invalid, format!("value {:?} has shape {got:?} instead of {want:?} after the cut", v.name)));
+        }
+    }
+    Ok(graph)
+}

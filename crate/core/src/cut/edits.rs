@@ -1,0 +1,99 @@
+//! Changes to the wire message, collected while the graph is walked.
+
+use crate::graph::Graph;
+use crate::onnx::proto::{AttributeProto, ModelProto, NodeProto};
+use crate::onnx::{Tensor, tensor_proto};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Number of an attribute's type in the file.
+const INT: i32 = 2;
+const INTS: i32 = 7;
+
+/// Collected changes; positions are those of nodes in the original file.
+#[derive(Debug, Default)]
+pub(crate) struct Edits {
+    pub(crate) nodes: HashMap<usize, NodeProto>,
+    pub(crate) before: BTreeMap<usize, Vec<NodeProto>>,
+    pub(crate) after: BTreeMap<usize, Vec<NodeProto>>,
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) rewritten: Vec<(String, String)>,
+    names: HashSet<String>,
+}
+
+impl Edits {
+    pub(crate) fn new(graph: &Graph) -> Self {
+        Self { names: graph.values.iter().map(|(_, v)| v.name.clone()).collect(), ..Self::default() }
+    }
+
+    /// A name that nothing has.
+    pub(crate) fn name(&mut self, base: &str) -> String {
+        let mut n = 0;
+        loop {
+            let name = if n == 0 { format!("{base}_cut") } else { format!("{base}_cut{n}") };
+            if self.names.insert(name.clone()) {
+                return name;
+            }
+            n += 1;
+        }
+    }
+
+    /// A new initializer and the reason for it; returns its name.
+    pub(crate) fn add(&mut self, base: &str, why: &str, make: impl FnOnce(String) -> Tensor) -> String {
+        let tensor = make(self.name(base));
+        let same = self.tensors.iter().find(|t| t.data == tensor.data && t.dims == tensor.dims && t.dtype == tensor.dtype);
+        if let Some(same) = same {
+            return same.name.clone();
+        }
+        self.rewritten.push((tensor.name.clone(), why.to_owned()));
+        self.tensors.push(tensor);
+        self.tensors.last().map(|t| t.name.clone()).unwrap_or_default()
+    }
+
+    /// The changed form of a node.
+    pub(crate) fn node<'m>(&'m mut self, model: &ModelProto, position: usize) -> &'m mut NodeProto {
+        self.nodes.entry(position).or_insert_with(|| model.graph.node.get(position).cloned().unwrap_or_default())
+    }
+
+    /// Applies everything to a model whose tensors are cut already.
+    pub(crate) fn apply(self, model: &mut ModelProto) {
+        let Some(graph) = model.graph.as_option_mut() else { return };
+        let Edits { mut nodes, mut before, mut after, tensors, .. } = self;
+        let mut out = Vec::with_capacity(graph.node.len());
+        for (i, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
+            out.extend(before.remove(&i).unwrap_or_default());
+            out.push(nodes.remove(&i).unwrap_or(node));
+            out.extend(after.remove(&i).unwrap_or_default());
+        }
+        graph.node = out;
+        graph.initializer.extend(tensors.iter().map(tensor_proto));
+    }
+}
+
+/// Sets or adds an attribute of one whole number.
+pub(crate) fn set_int(node: &mut NodeProto, name: &str, value: i64) {
+    set(node, name, AttributeProto { i: Some(value), r#type: Some(INT), ..AttributeProto::default() });
+}
+
+/// Sets or adds an attribute of several whole numbers.
+pub(crate) fn set_ints(node: &mut NodeProto, name: &str, values: Vec<i64>) {
+    set(node, name, AttributeProto { ints: values, r#type: Some(INTS), ..AttributeProto::default() });
+}
+
+fn set(node: &mut NodeProto, name: &str, attribute: AttributeProto) {
+    let attribute = AttributeProto { name: Some(name.to_owned()), ..attribute };
+    match node.attribute.iter_mut().find(|a| a.name.as_deref() == Some(name)) {
+        Some(old) => *old = attribute,
+        None => node.attribute.push(attribute),
+    }
+}
+
+/// A node of the standard domain.
+pub(crate) fn new_node(op: &str, name: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        op_type: Some(op.to_owned()),
+        name: Some(name.to_owned()),
+        input: inputs.iter().map(|s| (*s).to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    }
+}

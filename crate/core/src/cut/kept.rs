@@ -1,0 +1,123 @@
+//! Which positions of every value are left when some classes go.
+
+use crate::channels::{Bundle, Channels, PINNED};
+use crate::error::{Code, Error, Result};
+use crate::graph::{Dim, Graph, Shape, ValueId};
+
+/// Classes that go, and what that leaves of layouts.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    graph: &'a Graph,
+    channels: &'a Channels,
+    classes: Vec<u32>,
+    gone: Vec<bool>,
+}
+
+/// What is left of a bundle: for each row (a position of all axes but the last) the columns that stay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    /// Length of each axis after the cut.
+    pub lengths: Vec<usize>,
+    /// Kept positions of the joint list, in order.
+    pub positions: Vec<usize>,
+}
+
+impl<'a> Kept<'a> {
+    /// From the classes that go.
+    pub fn new(graph: &'a Graph, channels: &'a Channels, removed: impl IntoIterator<Item = u32>) -> Self {
+        let classes = channels.class_table();
+        let mut gone = vec![false; classes.len()];
+        for class in removed {
+            if class != PINNED
+                && let Some(slot) = gone.get_mut(class as usize)
+            {
+                *slot = true;
+            }
+        }
+        Self { graph, channels, classes, gone }
+    }
+
+    /// Whether the channel of an id goes.
+    pub fn goes(&self, id: u32) -> bool {
+        self.classes.get(id as usize).and_then(|&c| self.gone.get(c as usize)).copied().unwrap_or(false)
+    }
+
+    /// The bundle that holds an axis of a value.
+    pub fn bundle(&self, value: ValueId, axis: usize) -> Option<&'a Bundle> {
+        self.channels.layouts.get(&value).and_then(|l| l.at(axis))
+    }
+
+    /// What is left of a bundle.
+    ///
+    /// # Errors
+    /// When rows keep different numbers of positions: a plan must not ask for that.
+    pub fn left(&self, bundle: &Bundle) -> Result<Left> {
+        let positions: Vec<usize> = (bundle.ids.iter().enumerate()).filter(|(_, id)| !self.goes(**id)).map(|(i, _)| i).collect();
+        let lengths = grid(&positions, &bundle.lengths).ok_or_else(|| {
+            Error::new(Code::Invalid, format!("what is left of axes {:?} is no grid: rows would keep different numbers", bundle.axes))
+        })?;
+        Ok(Left { lengths, positions })
+    }
+
+    /// Length of an axis after the cut.
+    ///
+    /// # Errors
+    /// As [`Self::left`].
+    pub fn length(&self, value: ValueId, axis: usize, old: &Dim) -> Result<Dim> {
+        let Some(b) = self.bundle(value, axis) else { return Ok(old.clone()) };
+        let skip = b.lengths.len() - b.axes.len();
+        let left = self.left(b).map_err(|e| e.at(format!("value {:?}", self.graph.values[value].name)))?;
+        Ok(b.rank_of(axis).and_then(|r| left.lengths.get(r + skip)).map_or_else(|| old.clone(), |&n| Dim::from(n)))
+    }
+
+    /// Shape of a value after the cut, if it is known.
+    ///
+    /// # Errors
+    /// As [`Self::left`].
+    pub fn shape(&self, value: ValueId) -> Result<Option<Shape>> {
+        let Some(shape) = &self.graph.values[value].shape else { return Ok(None) };
+        shape.iter().enumerate().map(|(axis, d)| self.length(value, axis, d)).collect::<Result<Shape>>().map(Some)
+    }
+}
+
+/// Lengths of the grid that kept positions form: rows that keep nothing vanish, all others keep equal numbers.
+fn grid(positions: &[usize], lengths: &[usize]) -> Option<Vec<usize>> {
+    let (Some((_, inner_lengths)), false) = (lengths.split_first(), positions.is_empty()) else {
+        return Some(vec![0; lengths.len()]);
+    };
+    if inner_lengths.is_empty() {
+        return Some(vec![positions.len()]);
+    }
+    let inner: usize = inner_lengths.iter().product::<usize>().max(1);
+    let (mut rows, mut shape): (usize, Option<Vec<usize>>) = (0, None);
+    let mut rest = positions;
+    while let Some(&first) = rest.first() {
+        let row = first / inner;
+        let n = rest.partition_point(|&p| p / inner == row);
+        let (this, after) = rest.split_at(n);
+        let local: Vec<usize> = this.iter().map(|p| p % inner).collect();
+        let own = grid(&local, inner_lengths)?;
+        if shape.get_or_insert_with(|| own.clone()) != &own {
+            return None;
+        }
+        rows += 1;
+        rest = after;
+    }
+    let mut out = vec![rows];
+    out.extend(shape.unwrap_or_default());
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grid;
+
+    #[test]
+    fn grids_may_be_jagged_in_indices_but_not_in_numbers() {
+        assert_eq!(grid(&[0, 1, 4, 5], &[2, 4]), Some(vec![2, 2]));
+        assert_eq!(grid(&[0, 3, 5, 6], &[2, 4]), Some(vec![2, 2]));
+        assert_eq!(grid(&[4, 5, 6, 7], &[2, 4]), Some(vec![1, 4]));
+        assert_eq!(grid(&[0, 4, 5], &[2, 4]), None);
+        assert_eq!(grid(&[1, 2, 3], &[4]), Some(vec![3]));
+    }
+}

@@ -1,0 +1,13 @@
+//! Cutting: a set of channels goes out of every tensor that holds them, and every number that depended on a size is rewritten.
+
+mod apply;
+mod context;
+mod edits;
+mod kept;
+mod mask;
+mod slice;
+
+pub use apply::{Cut, cut};
+pub use context::CutContext;
+pub use kept::Kept;
+pub use mask::{MaskEntry, Where, apply_mask, mask_entries};

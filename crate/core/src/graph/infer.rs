@@ -1,0 +1,159 @@
+//! Shapes, element types and folded constants, by asking every operator.
+
+use super::build::declared;
+use super::{Constant, Dim, Graph, Node, NodeId, Shape, Table, Value, ValueId};
+use crate::error::{Code, Error, Result};
+use crate::onnx::{DataType, Model};
+use crate::ops;
+use std::collections::HashMap;
+
+/// What is known of one output of a node.
+#[derive(Clone, Debug, Default)]
+pub struct Fact {
+    /// Element type.
+    pub dtype: Option<DataType>,
+    /// Axes.
+    pub shape: Option<Shape>,
+    /// Elements.
+    pub constant: Option<Constant>,
+}
+
+impl Fact {
+    /// Type and shape.
+    pub fn new(dtype: Option<DataType>, shape: Shape) -> Self {
+        Self { dtype, shape: Some(shape), constant: None }
+    }
+
+    /// A constant, which tells its type and shape.
+    pub fn constant(c: Constant) -> Self {
+        Self { dtype: Some(c.dtype), shape: Some(c.dims.iter().map(|&d| Dim::from(d)).collect()), constant: Some(c) }
+    }
+
+    /// Only a type.
+    pub fn of_type(dtype: Option<DataType>) -> Self {
+        Self { dtype, ..Self::default() }
+    }
+}
+
+/// What an operator sees when it infers: its node and what is known of the inputs.
+#[derive(Clone, Copy, Debug)]
+pub struct InferContext<'a> {
+    /// The node.
+    pub node: &'a Node,
+    values: &'a Table<ValueId, Value>,
+}
+
+impl<'a> InferContext<'a> {
+    /// A view of a node among values.
+    pub fn new(node: &'a Node, values: &'a Table<ValueId, Value>) -> Self {
+        Self { node, values }
+    }
+
+    /// A shape of so many axes of unknown length.
+    pub fn unknown_shape(&self, output: ValueId, rank: usize) -> Shape {
+        let name = &self.values[output].name;
+        (0..rank).map(|axis| Dim::symbol(format!("{name}.{axis}"))).collect()
+    }
+
+    /// What is known of an input, if it is given.
+    pub fn value(&self, input: usize) -> Option<&'a Value> {
+        self.node.input(input).map(|id| &self.values[id])
+    }
+
+    /// What is known of an input that must be given.
+    ///
+    /// # Errors
+    /// When the node lacks it.
+    pub fn required(&self, input: usize) -> Result<&'a Value> {
+        self.value(input).ok_or_else(|| {
+            Error::new(Code::BadNode, format!("{}: input {input} is missing", self.node.place()))
+        })
+    }
+
+    /// The shape of an input, if it is given and known.
+    pub fn shape(&self, input: usize) -> Option<&'a Shape> {
+        self.value(input).and_then(|v| v.shape.as_ref())
+    }
+
+    /// The element type of an input.
+    pub fn dtype(&self, input: usize) -> Option<DataType> {
+        self.value(input).and_then(|v| v.dtype)
+    }
+
+    /// The folded elements of an input.
+    pub fn constant(&self, input: usize) -> Option<&'a Constant> {
+        self.value(input).and_then(|v| v.constant.as_ref())
+    }
+
+    /// The whole numbers of an input that is a constant list, or of an attribute of older operator sets.
+    pub fn ints_or_attribute(&self, input: usize, attribute: &str) -> Option<Vec<Dim>> {
+        match self.node.ints(attribute) {
+            Some(v) => Some(v.iter().map(|&i| Dim::Known(i)).collect()),
+            None => self.constant(input).and_then(|c| c.as_ints()).map(<[Dim]>::to_vec),
+        }
+    }
+
+    /// As [`Self::ints_or_attribute`], if all are known.
+    pub fn known_or_attribute(&self, input: usize, attribute: &str) -> Option<Vec<i64>> {
+        self.ints_or_attribute(input, attribute)?.iter().map(Dim::known).collect()
+    }
+
+    /// Axis `axis` counted from the front; negative ones count from the back.
+    ///
+    /// # Errors
+    /// When it is out of range.
+    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize> {
+        axis_of(axis, rank).ok_or_else(|| self.bad_attribute(format!("axis {axis} is out of range for {rank} axes")))
+    }
+
+    /// An error about a shape.
+    pub fn bad_shape(&self, what: impl std::fmt::Display) -> Error {
+        Error::new(Code::BadShape, format!("{}: {what}", self.node.place()))
+    }
+
+    /// An error about an attribute.
+    pub fn bad_attribute(&self, what: impl std::fmt::Display) -> Error {
+        Error::new(Code::BadAttribute, format!("{}: {what}", self.node.place()))
+    }
+}
+
+/// Axis counted from the front, if it is in range.
+pub fn axis_of(axis: i64, rank: usize) -> Option<usize> {
+    let rank = i64::try_from(rank).ok()?;
+    let axis = if axis < 0 { axis + rank } else { axis };
+    usize::try_from(axis).ok().filter(|_| axis < rank)
+}
+
+impl Graph {
+    /// Asks every operator in topological order. What no rule tells is taken from the file's own value infos.
+    pub(super) fn infer(&mut self, model: &Model) -> Result<()> {
+        let mut told = HashMap::new();
+        for info in model.graph().value_info.iter().chain(&model.graph().output) {
+            let name = info.name.as_deref().unwrap_or_default();
+            told.insert(name, declared(info.r#type.as_option(), name)?);
+        }
+        let ids: Vec<NodeId> = self.nodes.ids().collect();
+        for id in ids {
+            let node = &self.nodes[id];
+            let facts = match ops::lookup(node) {
+                Some(op) => op.infer(&InferContext::new(node, &self.values))?,
+                None => Vec::new(),
+            };
+            let outputs = node.outputs.clone();
+            let mut facts = facts.into_iter();
+            for output in outputs {
+                let fact = facts.next().unwrap_or_default();
+                let Some(output) = output else { continue };
+                let value = &mut self.values[output];
+                if value.tensor.is_some() {
+                    continue;
+                }
+                let (dtype, shape) = told.get(value.name.as_str()).cloned().unwrap_or_default();
+                value.dtype = fact.dtype.or(dtype);
+                value.shape = fact.shape.or(shape);
+                value.constant = fact.constant;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! ONNX files: bytes to [`Model`] and back, without loss and without copying tensors.
+
+mod data_type;
+mod read;
+mod tensor;
+mod visit;
+mod write;
+
+pub use data_type::DataType;
+pub use read::{ExternalData, NoExternalData};
+pub use tensor::{Tensor, tensor_proto};
+
+/// The generated wire types. Every message keeps the fields it does not know.
+#[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#[allow(unused_qualifications, unsafe_code, dead_code, unused_imports, rustdoc::all)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/onnx.mod.rs"));
+}
+
+use proto::ModelProto;
+use std::collections::HashMap;
+
+/// An ONNX model in memory: the wire message, whose tensors share the bytes of the file.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The message as read; passes change it in place.
+    pub proto: ModelProto,
+    /// Bytes of tensors that live in files beside the model, by tensor name.
+    pub(crate) external: HashMap<String, bytes::Bytes>,
+}

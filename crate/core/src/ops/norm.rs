@@ -1,0 +1,180 @@
+//! Normalisations: with stored statistics they treat channels apart; with statistics over channels they renormalise.
+
+use super::Operator;
+use crate::channels::{ChannelContext, Layout, Role};
+use crate::error::Result;
+use crate::graph::{Dim, Fact, InferContext};
+
+fn same_as_input(cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+    let x = cx.required(0)?;
+    Ok(vec![Fact { dtype: x.dtype, shape: x.shape.clone(), constant: None }])
+}
+
+/// Aligns parameters of one number a channel with axis `axis` of the layout. Returns whether all of the first two are zero
+/// where they are masked.
+fn companions(cx: &mut ChannelContext<'_>, layout: &mut Layout, axis: usize, inputs: std::ops::Range<usize>) -> bool {
+    let mut zero = true;
+    for input in inputs {
+        if cx.node.input(input).is_none() {
+            continue;
+        }
+        let mut p = cx.layout(input);
+        if cx.lengths(input).first() == Some(&Some(1)) {
+            zero = false;
+            continue;
+        }
+        cx.align(layout, &mut p, &[(axis, 0)]);
+        match p.at(0).cloned() {
+            Some(b) => {
+                zero &= b.zero || input > 2;
+                cx.role(&b.ids, Role::Companion);
+            }
+            None => zero = false,
+        }
+    }
+    zero
+}
+
+/// BatchNormalization in inference mode.
+#[derive(Debug)]
+pub struct BatchNormalization;
+
+impl Operator for BatchNormalization {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        let x = cx.required(0)?;
+        if let (Some(Dim::Known(c)), Some(Dim::Known(n))) =
+            (x.shape.as_ref().and_then(|s| s.get(1)), cx.shape(1).and_then(|s| s.first()))
+            && c != n
+        {
+            return Err(cx.bad_shape(format!("{n} scales for {c} channels")));
+        }
+        same_as_input(cx)
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let mut layout = cx.layout(0);
+        let zero = companions(cx, &mut layout, 1, 1..5);
+        for b in layout.bundles.iter_mut().filter(|b| b.axes.contains(&1)) {
+            b.zero = zero;
+        }
+        cx.set(0, layout);
+    }
+}
+
+/// Statistics of each channel over its own spatial positions.
+#[derive(Debug)]
+pub struct InstanceNormalization;
+
+impl Operator for InstanceNormalization {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        same_as_input(cx)
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let mut layout = cx.layout(0);
+        let mut exact = true;
+        for b in layout.bundles.clone() {
+            // Channels folded into a spatial axis, as exporters write GroupNorm.
+            if b.axes.iter().any(|axis| *axis >= 2) {
+                cx.renormalises(&b.ids);
+                exact = false;
+            }
+        }
+        let zero = companions(cx, &mut layout, 1, 1..3);
+        for b in &mut layout.bundles {
+            b.zero = zero && exact && b.axes == [1];
+        }
+        cx.set(0, layout);
+    }
+}
+
+/// LayerNormalization and RMSNormalization over the last axes, from `axis` on.
+#[derive(Debug)]
+pub struct LayerNormalization;
+
+impl Operator for LayerNormalization {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        let x = cx.required(0)?;
+        let mut facts = same_as_input(cx)?;
+        if let Some(s) = &x.shape {
+            let axis = cx.axis(cx.node.int("axis").unwrap_or(-1), s.len())?;
+            let stat: Vec<Dim> = s.iter().enumerate().map(|(i, d)| if i < axis { d.clone() } else { Dim::Known(1) }).collect();
+            facts.push(Fact::new(x.dtype, stat.clone()));
+            facts.push(Fact::new(x.dtype, stat));
+        }
+        Ok(facts)
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let rank = cx.rank(0).unwrap_or(1);
+        let axis = crate::graph::axis_of(cx.node.int("axis").unwrap_or(-1), rank).unwrap_or(rank.saturating_sub(1));
+        let layout = cx.broadcast(&[0, 1, 2].into_iter().filter(|i| cx.node.input(*i).is_some()).collect::<Vec<_>>(), &|z| {
+            z.iter().skip(1).all(|z| *z == Some(true))
+        });
+        for b in &layout.bundles {
+            if b.axes.iter().any(|a| *a >= axis) {
+                cx.renormalises(&b.ids);
+            }
+        }
+        cx.set(0, layout);
+    }
+}
+
+/// GroupNormalization: statistics over equal blocks of channels.
+#[derive(Debug)]
+pub struct GroupNormalization;
+
+impl Operator for GroupNormalization {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        same_as_input(cx)
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let mut layout = cx.layout(0);
+        let zero = companions(cx, &mut layout, 1, 1..3);
+        if let Some(b) = layout.at(1).cloned() {
+            let groups = usize::try_from(cx.node.int("num_groups").unwrap_or(1)).unwrap_or(1).max(1);
+            let rows = cx.balance(&b, groups);
+            cx.pin_ids(None, 1, &rows, "the number of groups of a GroupNormalization stays");
+            cx.renormalises(&b.ids);
+        }
+        cx.set(0, layout.with_zero(zero));
+    }
+}
+
+/// LRN: sums over neighbouring channels, so a cut changes what is next to what.
+#[derive(Debug)]
+pub struct LocalResponse;
+
+impl Operator for LocalResponse {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        same_as_input(cx)
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let layout = cx.layout(0);
+        if let Some(b) = layout.at(1) {
+            cx.renormalises(&b.ids.clone());
+        }
+        cx.set(0, layout);
+    }
+}
+
+/// LpNormalization along one axis: the norm of zeros is zero, so a cut is exact where masked positions are zero.
+#[derive(Debug)]
+pub struct LpNormalization;
+
+impl Operator for LpNormalization {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        same_as_input(cx)
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let layout = cx.layout(0);
+        let axis = crate::graph::axis_of(cx.node.int("axis").unwrap_or(-1), cx.rank(0).unwrap_or(1)).unwrap_or(0);
+        if let Some(b) = layout.at(axis).filter(|b| !b.zero) {
+            cx.renormalises(&b.ids.clone());
+        }
+        cx.set(0, layout);
+    }
+}

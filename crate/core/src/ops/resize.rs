@@ -1,0 +1,83 @@
+//! Resize and Upsample.
+
+use super::Operator;
+use crate::channels::ChannelContext;
+use crate::cut::CutContext;
+use crate::error::Result;
+use crate::graph::{Dim, Fact, InferContext, Shape, axis_of};
+
+/// Resize by scales or to sizes.
+#[derive(Debug)]
+pub struct Resize;
+
+/// Inputs of scales and sizes, which moved with operator set 11.
+fn ports(node: &crate::graph::Node) -> (usize, usize) {
+    if node.op_type == "Upsample" || node.opset < 11 { (1, usize::MAX) } else { (2, 3) }
+}
+
+impl Resize {
+    fn axes(cx: &InferContext<'_>, rank: usize) -> Option<Vec<usize>> {
+        match cx.node.ints("axes") {
+            Some(a) => a.iter().map(|&a| axis_of(a, rank)).collect(),
+            None => Some((0..rank).collect()),
+        }
+    }
+
+    fn output(cx: &InferContext<'_>, from: &Shape) -> Option<Shape> {
+        let axes = Self::axes(cx, from.len())?;
+        let (scales, sizes) = ports(cx.node);
+        let mut shape = from.clone();
+        if let Some(sizes) = cx.constant(sizes).and_then(|c| c.as_ints()).filter(|s| !s.is_empty()) {
+            for (&axis, n) in axes.iter().zip(sizes) {
+                *shape.get_mut(axis)? = n.clone();
+            }
+            return Some(shape);
+        }
+        let own: Vec<f64> = match cx.node.floats("scales") {
+            Some(s) => s.iter().map(|&s| f64::from(s)).collect(),
+            None => cx.constant(scales)?.as_floats()?.to_vec(),
+        };
+        for (&axis, &s) in axes.iter().zip(&own) {
+            let d = shape.get_mut(axis)?;
+            *d = match d.known() {
+                Some(n) => Dim::Known((n as f64 * s).floor() as i64),
+                None if s.fract() == 0.0 => d.mul(&Dim::Known(s as i64)),
+                None => Dim::symbol(format!("floor({d}*{s})")),
+            };
+        }
+        Some(shape)
+    }
+}
+
+impl Operator for Resize {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        let x = cx.required(0)?;
+        let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
+        let shape = Self::output(cx, from).or_else(|| cx.node.output(0).map(|o| cx.unknown_shape(o, from.len())));
+        Ok(vec![Fact { dtype: x.dtype, shape, constant: None }])
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let mut layout = cx.layout(0);
+        let (from, to) = (cx.shape(0), cx.output_shape(0));
+        let value = cx.node.input(0);
+        for axis in 0..cx.rank(0).unwrap_or(0) {
+            let same = matches!((&from, &to), (Some(f), Some(t)) if f.get(axis) == t.get(axis));
+            if !same {
+                cx.keep_whole(&mut layout, axis, value, "it is resized along it");
+            }
+        }
+        cx.set(0, layout);
+    }
+
+    fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
+        let (_, sizes) = ports(cx.node());
+        let (Some(want), Some(from)) = (cx.wanted(0), cx.new_shape(0)) else { return Ok(()) };
+        if sizes == usize::MAX || cx.node().input(sizes).is_none() || cx.infer_new(|i| Self::output(i, &from)).as_ref() == Some(&want) {
+            return Ok(());
+        }
+        let axes = cx.infer_old(|i| Self::axes(i, from.len())).unwrap_or_default();
+        let wanted = axes.iter().filter_map(|&a| want.get(a).cloned()).collect();
+        cx.set_layout(sizes, "", wanted, "sizes of a resize")
+    }
+}

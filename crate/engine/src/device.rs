@@ -1,0 +1,159 @@
+//! Which device runs, and why.
+
+use crate::selftest;
+use lopper_core::{Code, Error, Result};
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The GPU, unless there is none, it is a software adapter, or its self-test disagrees with the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU, or an error.
+    Gpu,
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            other => Err(Error::new(Code::Usage, format!("{other:?} is no device: use auto, cpu or gpu"))),
+        }
+    }
+}
+
+/// What a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The processor, with SIMD.
+    Cpu,
+    /// A graphics adapter.
+    Gpu,
+}
+
+/// A device that passed its self-test.
+#[derive(Clone, Debug)]
+pub struct Device {
+    name: String,
+    kind: DeviceKind,
+    why: String,
+    inner: burn::tensor::Device,
+}
+
+impl Device {
+    /// The processor.
+    pub fn cpu() -> Self {
+        Self { name: "CPU".into(), kind: DeviceKind::Cpu, why: "it was asked for".into(), inner: burn::tensor::Device::flex() }
+    }
+
+    /// Opens what was asked for. A GPU must pass the self-test first.
+    ///
+    /// # Errors
+    /// [`Code::NoDevice`] and [`Code::DeviceRefused`], only when a GPU was asked for by name.
+    pub async fn open(choice: DeviceChoice) -> Result<Self> {
+        if choice == DeviceChoice::Cpu {
+            return Ok(Self::cpu());
+        }
+        let instead = |why: String| Ok(Self { why, ..Self::cpu() });
+        let adapter = match gpu::adapter().await {
+            Ok(adapter) => adapter,
+            Err(e) if choice == DeviceChoice::Gpu => return Err(e),
+            Err(e) => return instead(format!("no GPU: {}", e.message())),
+        };
+        if choice == DeviceChoice::Auto && adapter.software {
+            return instead(format!("the only adapter, {}, is software and slower than the CPU", adapter.name));
+        }
+        match selftest::compare(&adapter.inner).await {
+            Ok(()) => {
+                let why = if adapter.software { "a software adapter, asked for by name" } else { "a GPU that agrees with the CPU" };
+                Ok(Self { name: adapter.name, kind: DeviceKind::Gpu, why: why.into(), inner: adapter.inner })
+            }
+            Err(e) if choice == DeviceChoice::Gpu => Err(e),
+            Err(e) => instead(e.message().to_owned()),
+        }
+    }
+
+    /// What the device calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// CPU or GPU.
+    pub fn kind(&self) -> DeviceKind {
+        self.kind
+    }
+
+    /// Why this device and not another, as a clause.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// burn's device.
+    pub(crate) fn inner(&self) -> &burn::tensor::Device {
+        &self.inner
+    }
+
+    /// Sends what is queued; a device works while the next step is prepared.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.inner.flush().map_err(|e| Error::new(Code::DeviceLost, format!("the device failed ({e:?})")))
+    }
+}
+
+/// The one place that knows of graphics adapters.
+mod gpu {
+    use super::{Code, Error, Result};
+
+    /// An adapter that may become the device.
+    pub(super) struct Adapter {
+        pub(super) name: String,
+        pub(super) software: bool,
+        pub(super) inner: burn::tensor::Device,
+    }
+
+    #[cfg(not(any(feature = "webgpu", feature = "vulkan", feature = "metal", feature = "cuda")))]
+    pub(super) async fn adapter() -> Result<Adapter> {
+        Err(Error::new(Code::NoDevice, "this build has no GPU support: build it with the feature webgpu, vulkan, metal or cuda"))
+    }
+
+    #[cfg(all(feature = "cuda", not(any(feature = "webgpu", feature = "vulkan", feature = "metal"))))]
+    pub(super) async fn adapter() -> Result<Adapter> {
+        let found = burn::tensor::Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().into_iter().next();
+        let inner = found.ok_or_else(|| Error::new(Code::NoDevice, "no CUDA device was found"))?;
+        Ok(Adapter { name: "CUDA".into(), software: false, inner })
+    }
+
+    #[cfg(any(feature = "webgpu", feature = "vulkan", feature = "metal"))]
+    pub(super) async fn adapter() -> Result<Adapter> {
+        use burn::tensor::wgpu::{WgpuBackend, wgpu};
+        use std::sync::Mutex;
+
+        /// burn initialises an adapter once; every later opening shares it.
+        static OPENED: Mutex<Option<(String, bool, burn::tensor::Device)>> = Mutex::new(None);
+        if let Some((name, software, inner)) = OPENED.lock().ok().and_then(|o| o.clone()) {
+            return Ok(Adapter { name, software, inner });
+        }
+        let backend = if cfg!(feature = "webgpu") {
+            WgpuBackend::WebGpu
+        } else if cfg!(feature = "vulkan") {
+            WgpuBackend::Vulkan
+        } else {
+            WgpuBackend::Metal
+        };
+        let options = burn::tensor::Device::wgpu_options().graphics_api(backend).tasks_max(32);
+        let none = |e: &dyn std::fmt::Debug| Error::new(Code::NoDevice, format!("no graphics adapter could be opened ({e:?})"));
+        let (inner, setup) = options.init_with_setup_async().await.map_err(|e| none(&e))?;
+        let info = setup.adapter.get_info();
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let name = if info.name.is_empty() { "GPU".to_owned() } else { info.name };
+        if let Ok(mut opened) = OPENED.lock() {
+            *opened = Some((name.clone(), software, inner.clone()));
+        }
+        Ok(Adapter { name, software, inner })
+    }
+}

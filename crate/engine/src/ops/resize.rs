@@ -1,0 +1,200 @@
+//! Resize and Upsample: each axis on its own, as a weighted sum of a few neighbours.
+
+use super::{Call, Forward, axis_of, bad_attribute, bad_shape, lengths, one, slice, unsupported};
+use crate::tensor::{DeviceTensor, by_rank};
+use crate::value::{HostTensor, Value};
+use burn::tensor::Device;
+use lopper_core::Result;
+
+pub(super) fn find(op: &str) -> Option<Forward> {
+    Some(match op {
+        "Resize" => resize,
+        "Upsample" => upsample,
+        _ => return None,
+    })
+}
+
+/// One neighbour of every output position: which input position, and how much it counts.
+struct Tap {
+    from: Vec<usize>,
+    weight: Vec<f32>,
+}
+
+fn upsample(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let scales = match call.node.floats("scales") {
+        Some(s) => s.to_vec(),
+        None => call.host(1)?.data.to_f32(),
+    };
+    let x = call.tensor(0)?;
+    let dims = x.dims();
+    let out = scaled(&dims, &scales)?;
+    let scales: Vec<f64> = scales.into_iter().map(f64::from).collect();
+    let how = How { coordinates: "asymmetric", nearest: "floor", cubic: -0.75, outside: false, mode: call.node.string("mode").unwrap_or("nearest") };
+    one(axes(x, &dims, &out, &scales, &how, call.device)?)
+}
+
+fn scaled(dims: &[usize], scales: &[f32]) -> Result<Vec<usize>> {
+    if scales.len() != dims.len() || scales.iter().any(|&s| s <= 0.0 || !s.is_finite()) {
+        return Err(bad_shape(format!("scales {scales:?} for shape {dims:?}")));
+    }
+    Ok(dims.iter().zip(scales).map(|(&d, &s)| (d as f64 * f64::from(s)).floor() as usize).collect())
+}
+
+/// How positions of the output map to the input.
+struct How<'a> {
+    mode: &'a str,
+    coordinates: &'a str,
+    nearest: &'a str,
+    cubic: f64,
+    outside: bool,
+}
+
+fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let node = call.node;
+    if call.flag("antialias") {
+        return Err(unsupported("antialiasing"));
+    }
+    // Operator set 10 has the scales as its second input, later ones the region of interest.
+    let (scales_at, sizes_at) = if node.opset < 11 { (1, 3) } else { (2, 3) };
+    let dims = call.look(0)?.dims();
+    let axes_given = match node.ints("axes") {
+        Some(a) => a.iter().map(|&a| axis_of(a, dims.len())).collect::<Result<Vec<_>>>()?,
+        None => (0..dims.len()).collect(),
+    };
+    let mut out = dims.clone();
+    let mut scales = vec![1.0_f64; dims.len()];
+    let sizes = if call.has(sizes_at) { call.ints(sizes_at)?.filter(|s| !s.is_empty()) } else { None };
+    if let Some(sizes) = sizes {
+        if !matches!(node.string("keep_aspect_ratio_policy"), None | Some("stretch")) {
+            return Err(unsupported("keep_aspect_ratio_policy"));
+        }
+        for (&axis, n) in axes_given.iter().zip(lengths(&sizes)?) {
+            if let (Some(o), Some(s), Some(&d)) = (out.get_mut(axis), scales.get_mut(axis), dims.get(axis)) {
+                (*o, *s) = (n, n as f64 / d as f64);
+            }
+        }
+    } else {
+        let given = call.host(scales_at)?.data.to_f32();
+        let mut all = vec![1.0_f32; dims.len()];
+        if given.len() != axes_given.len() {
+            return Err(bad_attribute(format!("{} scales for {} axes", given.len(), axes_given.len())));
+        }
+        for (&axis, s) in axes_given.iter().zip(given) {
+            if let Some(a) = all.get_mut(axis) {
+                *a = s;
+            }
+        }
+        out = scaled(&dims, &all)?;
+        scales = all.into_iter().map(f64::from).collect();
+    }
+    let how = How {
+        mode: node.string("mode").unwrap_or("nearest"),
+        coordinates: node.string("coordinate_transformation_mode").unwrap_or(if node.opset < 11 { "asymmetric" } else { "half_pixel" }),
+        nearest: node.string("nearest_mode").unwrap_or(if node.opset < 11 { "floor" } else { "round_prefer_floor" }),
+        cubic: f64::from(call.float_or("cubic_coeff_a", -0.75)),
+        outside: call.flag("exclude_outside"),
+    };
+    let x = call.tensor(0)?;
+    one(axes(x, &dims, &out, &scales, &how, call.device)?)
+}
+
+fn axes(mut x: DeviceTensor, dims: &[usize], out: &[usize], scales: &[f64], how: &How<'_>, device: &Device) -> Result<DeviceTensor> {
+    if out.contains(&0) {
+        return Err(unsupported("an empty tensor"));
+    }
+    for (axis, ((&n, &m), &scale)) in dims.iter().zip(out).zip(scales).enumerate() {
+        if n == m && (scale - 1.0).abs() < 1e-9 {
+            continue;
+        }
+        let mut sum: Option<DeviceTensor> = None;
+        for tap in taps(n, m, scale, how)? {
+            let part = weighted(slice::take(x.clone(), axis, &tap.from, device)?, axis, tap.weight, device)?;
+            sum = Some(match sum {
+                None => part,
+                Some(s) => by_rank!(s.rank(), D => Ok(DeviceTensor::from(s.float::<D>()? + part.float::<D>()?)))?,
+            });
+        }
+        x = sum.ok_or_else(|| bad_attribute(format!("mode {:?} is unknown", how.mode)))?;
+    }
+    Ok(x)
+}
+
+fn weighted(t: DeviceTensor, axis: usize, weight: Vec<f32>, device: &Device) -> Result<DeviceTensor> {
+    if weight.iter().all(|&w| w == 1.0) {
+        return Ok(t);
+    }
+    let mut dims = vec![1; t.rank()];
+    if let Some(d) = dims.get_mut(axis) {
+        *d = weight.len();
+    }
+    let w = DeviceTensor::upload(&HostTensor::f32(dims, weight)?, device)?;
+    by_rank!(t.rank(), D => Ok((t.float::<D>()? * w.float::<D>()?).into()))
+}
+
+fn source(i: usize, n: usize, m: usize, scale: f64, coordinates: &str) -> Result<f64> {
+    let (i, n, m) = (i as f64, n as f64, m as f64);
+    Ok(match coordinates {
+        "half_pixel" => (i + 0.5) / scale - 0.5,
+        "pytorch_half_pixel" => if m > 1.0 { (i + 0.5) / scale - 0.5 } else { 0.0 },
+        "half_pixel_symmetric" => {
+            let adjust = m / (n * scale);
+            n / 2.0 * (1.0 - adjust) + (i + 0.5) / scale - 0.5
+        }
+        "align_corners" => if m > 1.0 { i * (n - 1.0) / (m - 1.0) } else { 0.0 },
+        "asymmetric" => i / scale,
+        other => return Err(unsupported(format!("coordinate_transformation_mode {other:?}"))),
+    })
+}
+
+fn taps(n: usize, m: usize, scale: f64, how: &How<'_>) -> Result<Vec<Tap>> {
+    let at = (0..m).map(|i| source(i, n, m, scale, how.coordinates)).collect::<Result<Vec<f64>>>()?;
+    let last = (n - 1) as f64;
+    let inside = |v: f64| v.clamp(0.0, last) as usize;
+    match how.mode {
+        "nearest" => {
+            let round = |v: f64| match how.nearest {
+                "floor" => v.floor(),
+                "ceil" => v.ceil(),
+                "round_prefer_ceil" => (v + 0.5).floor(),
+                _ => (v - 0.5).ceil(),
+            };
+            Ok(vec![Tap { from: at.iter().map(|&v| inside(round(v))).collect(), weight: vec![1.0; m] }])
+        }
+        "linear" | "bilinear" | "trilinear" => {
+            let at: Vec<f64> = at.into_iter().map(|v| v.clamp(0.0, last)).collect();
+            let low = Tap { from: at.iter().map(|&v| inside(v.floor())).collect(), weight: at.iter().map(|&v| (1.0 - v.fract()) as f32).collect() };
+            let high = Tap { from: at.iter().map(|&v| inside(v.floor() + 1.0)).collect(), weight: at.iter().map(|&v| v.fract() as f32).collect() };
+            Ok(vec![low, high])
+        }
+        "cubic" => Ok(cubic(&at, last, how)),
+        other => Err(unsupported(format!("mode {other:?}"))),
+    }
+}
+
+/// Keys' kernel over four neighbours.
+fn cubic(at: &[f64], last: f64, how: &How<'_>) -> Vec<Tap> {
+    let a = how.cubic;
+    let near = |x: f64| ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+    let far = |x: f64| a * (((x - 5.0) * x + 8.0) * x - 4.0);
+    let weights = |v: f64| {
+        let f = v - v.floor();
+        let mut w = [far(1.0 + f), near(f), near(1.0 - f), far(2.0 - f)];
+        if how.outside {
+            for (k, w) in w.iter_mut().enumerate() {
+                let p = v.floor() + k as f64 - 1.0;
+                if p < 0.0 || p > last {
+                    *w = 0.0;
+                }
+            }
+            let sum: f64 = w.iter().sum();
+            w.iter_mut().for_each(|w| *w /= sum);
+        }
+        w
+    };
+    (0..4)
+        .map(|k| Tap {
+            from: at.iter().map(|&v| (v.floor() + k as f64 - 1.0).clamp(0.0, last) as usize).collect(),
+            weight: at.iter().map(|&v| weights(v).get(k).copied().unwrap_or(0.0) as f32).collect(),
+        })
+        .collect()
+}

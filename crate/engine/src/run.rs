@@ -1,0 +1,279 @@
+//! Runs a model node by node on a device.
+
+use crate::device::Device;
+use crate::ops::{self, Call, Forward, Mode};
+use crate::value::{HostData, HostTensor, Value};
+use lopper_core::graph::{Graph, NodeId, Origin, ValueId};
+use lopper_core::onnx::Model;
+use lopper_core::{Code, Error, Result};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+mod fuse;
+
+/// A place for a value while the network runs: the graph's values first, then what fusing added.
+pub(crate) type Slot = usize;
+
+/// One node, ready to run.
+#[derive(Clone, Debug)]
+struct Step {
+    node: NodeId,
+    forward: Forward,
+    inputs: Vec<Option<Slot>>,
+    outputs: Vec<Option<Slot>>,
+    /// Values that nobody reads after this step.
+    last: Vec<Slot>,
+}
+
+/// A model on a device, ready to run.
+#[derive(Clone, Debug)]
+pub struct Network {
+    graph: Arc<Graph>,
+    device: Device,
+    steps: Vec<Step>,
+    /// Parameters and what was computed from them when the network was loaded.
+    constants: Vec<Option<Value>>,
+    wanted: Vec<ValueId>,
+}
+
+impl Network {
+    /// Puts a model on a device, for inference.
+    ///
+    /// # Errors
+    /// When the graph is not valid, or holds operators that cannot be run: all of them are named at once.
+    pub fn load(model: &Model, device: &Device) -> Result<Self> {
+        let graph = Graph::new(model)?;
+        let wanted = graph.outputs.clone();
+        Self::build(graph, device, wanted)?.prepared()
+    }
+
+    /// Puts a classifier on a device. Its only output is what goes into the final softmax, if there is one.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn load_classifier(model: &Model, device: &Device) -> Result<Self> {
+        let graph = Graph::new(model)?;
+        let wanted = logits(&graph).into_iter().collect();
+        Self::build(graph, device, wanted)?.prepared()
+    }
+
+    /// As [`Network::load_classifier`], but nothing is computed ahead: in training, parameters move.
+    pub(crate) fn load_for_training(model: &Model, device: &Device) -> Result<Self> {
+        let graph = Graph::new(model)?;
+        let wanted = logits(&graph).into_iter().collect();
+        let mut network = Self::build(graph, device, wanted)?;
+        network.plan();
+        Ok(network)
+    }
+
+    /// With everything computed ahead that inference can.
+    fn prepared(mut self) -> Result<Self> {
+        self.fuse()?;
+        self.fold()?;
+        self.plan();
+        Ok(self)
+    }
+
+    fn build(graph: Graph, device: &Device, wanted: Vec<ValueId>) -> Result<Self> {
+        let needed = needed(&graph, &wanted);
+        let mut steps = Vec::new();
+        let mut refused = Vec::new();
+        for (id, node) in graph.nodes.iter() {
+            let constant = node.outputs.iter().flatten().all(|&v| graph.values[v].tensor.is_some());
+            if constant || !needed.contains(&id) {
+                continue;
+            }
+            match ops::find(node) {
+                Some(forward) => steps.push(Step {
+                    node: id,
+                    forward,
+                    inputs: node.inputs.iter().map(|i| i.map(Slot::from)).collect(),
+                    outputs: node.outputs.iter().map(|o| o.map(Slot::from)).collect(),
+                    last: Vec::new(),
+                }),
+                None => refused.push(node.place()),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(Error::new(Code::Unsupported, format!("these nodes cannot be run yet: {}", refused.join(", "))));
+        }
+        let mut constants = vec![None; graph.values.len()];
+        let used: HashSet<Slot> = steps.iter().flat_map(|s| s.inputs.iter().flatten().copied()).chain(wanted.iter().map(|&v| v.into())).collect();
+        for (slot, (_, value)) in constants.iter_mut().zip(graph.values.iter()) {
+            if let Some(tensor) = value.tensor.as_ref() {
+                let id = graph.require(&value.name)?;
+                if used.contains(&Slot::from(id)) {
+                    *slot = Some(Value::from(HostTensor::of(tensor).map_err(|e| e.at(format!("tensor {:?}", tensor.name)))?));
+                }
+            }
+        }
+        Ok(Self { graph: Arc::new(graph), device: device.clone(), steps, constants, wanted })
+    }
+
+    /// Runs what depends on nothing but parameters, once and for all.
+    fn fold(&mut self) -> Result<()> {
+        let mut mode = Mode::Infer;
+        let mut left = Vec::with_capacity(self.steps.len());
+        for step in std::mem::take(&mut self.steps) {
+            let constant = |slot: &Slot| self.constants.get(*slot).is_some_and(Option::is_some);
+            let node = &self.graph.nodes[step.node];
+            if step.inputs.is_empty() || !step.inputs.iter().flatten().all(constant) || node.op_type == "Dropout" {
+                left.push(step);
+                continue;
+            }
+            let inputs = step.inputs.iter().map(|i| i.and_then(|i| self.constants.get(i).cloned().flatten())).collect();
+            let outputs = (step.forward)(&mut Call::new(node, self.device.inner(), &mut mode, inputs)).map_err(|e| e.at(node.place()))?;
+            for (slot, value) in step.outputs.iter().zip(outputs) {
+                if let Some(c) = slot.and_then(|s| self.constants.get_mut(s)) {
+                    *c = Some(value);
+                }
+            }
+        }
+        self.steps = left;
+        Ok(())
+    }
+
+    /// Notes for every step which values it is the last to read, and drops constants that nobody reads.
+    fn plan(&mut self) {
+        let kept: HashSet<Slot> = self.wanted.iter().map(|&v| v.into()).collect();
+        let mut seen = HashSet::new();
+        for step in self.steps.iter_mut().rev() {
+            let read: HashSet<Slot> = step.inputs.iter().flatten().copied().chain(step.outputs.iter().flatten().copied()).collect();
+            step.last = read.into_iter().filter(|s| seen.insert(*s) && !kept.contains(s)).collect();
+        }
+        for (slot, constant) in self.constants.iter_mut().enumerate() {
+            if !seen.contains(&slot) && !kept.contains(&slot) {
+                *constant = None;
+            }
+        }
+    }
+
+    /// The graph that runs.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Runs the network on inputs by name and reads all outputs back.
+    ///
+    /// # Errors
+    /// When inputs are missing or do not fit the graph, or the device fails.
+    pub async fn run(&self, inputs: &[(String, HostTensor)]) -> Result<Vec<(String, HostTensor)>> {
+        let values = inputs.iter().map(|(name, t)| Ok((self.input(name, t)?, Value::from(t.clone())))).collect::<Result<Vec<_>>>()?;
+        let outputs = self.forward(values, &self.constants, &mut Mode::Infer)?;
+        let mut out = Vec::with_capacity(outputs.len());
+        for (id, value) in self.wanted.iter().zip(outputs) {
+            out.push((self.graph.values[*id].name.clone(), value.download().await?));
+        }
+        Ok(out)
+    }
+
+    /// Runs a network of one input on it and reads its first output back.
+    pub(crate) async fn run_single(&self, input: HostTensor) -> Result<HostTensor> {
+        let id = self.only_input()?;
+        let id = self.input(&self.graph.values[id].name, &input)?;
+        let output = self.forward(vec![(id, Value::from(input))], &self.constants, &mut Mode::Infer)?.into_iter().next();
+        output.ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?.download().await
+    }
+
+    /// The one input that images go into.
+    pub(crate) fn only_input(&self) -> Result<ValueId> {
+        match self.graph.inputs.as_slice() {
+            [one] => Ok(*one),
+            other => Err(Error::new(Code::Unsupported, format!("a model of {} inputs cannot be fed with images", other.len()))),
+        }
+    }
+
+    /// Checks one input against the graph.
+    fn input(&self, name: &str, tensor: &HostTensor) -> Result<ValueId> {
+        let mismatch = |what: String| Error::new(Code::DataMismatch, format!("input {name:?}: {what}"));
+        let id = self.graph.find(name).filter(|id| self.graph.inputs.contains(id));
+        let id = id.ok_or_else(|| mismatch("the model has no such input".into()))?;
+        let value = &self.graph.values[id];
+        if let Some(shape) = &value.shape {
+            let fits = shape.len() == tensor.dims.len() && shape.iter().zip(&tensor.dims).all(|(want, &d)| want.length().is_none_or(|w| w == d));
+            if !fits {
+                return Err(mismatch(format!("the model expects shape {shape:?}, the data have {:?}", tensor.dims)));
+            }
+        }
+        let float = matches!(tensor.data, HostData::F32(_));
+        match value.dtype {
+            Some(t) if t.is_float() != float => Err(mismatch(format!("the model expects {} elements", t.name()))),
+            _ => Ok(id),
+        }
+    }
+
+    /// Runs every step; `constants` are the parameters by slot, which training replaces by its own.
+    pub(crate) fn forward(&self, inputs: Vec<(ValueId, Value)>, constants: &[Option<Value>], mode: &mut Mode) -> Result<Vec<Value>> {
+        let mut slots: Vec<Option<Value>> = vec![None; self.constants.len()];
+        for (id, value) in inputs {
+            if let Some(slot) = slots.get_mut(Slot::from(id)) {
+                *slot = Some(value);
+            }
+        }
+        let missing = |slot: Slot| {
+            let name = self.graph.values.iter().nth(slot).map(|(_, v)| v.name.clone()).unwrap_or_default();
+            Error::new(Code::DataMismatch, format!("the value {name:?} is not there: every input of the model must be given"))
+        };
+        for step in &self.steps {
+            let node = &self.graph.nodes[step.node];
+            let mut call_inputs = Vec::with_capacity(step.inputs.len());
+            for slot in &step.inputs {
+                call_inputs.push(match slot {
+                    None => None,
+                    Some(s) => Some(read(&slots, constants, *s).ok_or_else(|| missing(*s))?),
+                });
+            }
+            // Freed before the node runs, so that it may work in place on what only it holds.
+            for s in &step.last {
+                if let Some(slot) = slots.get_mut(*s) {
+                    *slot = None;
+                }
+            }
+            let outputs = (step.forward)(&mut Call::new(node, self.device.inner(), mode, call_inputs)).map_err(|e| e.at(node.place()))?;
+            for (slot, value) in step.outputs.iter().zip(outputs) {
+                if let Some(s) = slot.filter(|s| !step.last.contains(s)).and_then(|s| slots.get_mut(s)) {
+                    *s = Some(value);
+                }
+            }
+        }
+        self.wanted.iter().map(|&id| read(&slots, constants, id.into()).ok_or_else(|| missing(id.into()))).collect()
+    }
+
+    /// Parameters by slot.
+    pub(crate) fn constants(&self) -> &[Option<Value>] {
+        &self.constants
+    }
+}
+
+fn read(slots: &[Option<Value>], constants: &[Option<Value>], slot: Slot) -> Option<Value> {
+    slots.get(slot).cloned().flatten().or_else(|| constants.get(slot).cloned().flatten())
+}
+
+/// The scores of the classes before any final softmax.
+fn logits(graph: &Graph) -> Option<ValueId> {
+    let output = graph.outputs.first().copied()?;
+    match graph.values[output].origin {
+        Origin::Node(id, _) if matches!(graph.nodes[id].op_type.as_str(), "Softmax" | "LogSoftmax") => graph.nodes[id].input(0),
+        _ => Some(output),
+    }
+}
+
+/// Nodes that the wanted values depend on.
+fn needed(graph: &Graph, wanted: &[ValueId]) -> HashSet<NodeId> {
+    let mut nodes = HashSet::new();
+    let mut open: Vec<ValueId> = wanted.to_vec();
+    while let Some(value) = open.pop() {
+        if let Origin::Node(id, _) = graph.values[value].origin
+            && nodes.insert(id)
+        {
+            let node = &graph.nodes[id];
+            open.extend(node.inputs.iter().flatten().chain(&node.captures));
+        }
+    }
+    nodes
+}

@@ -1,0 +1,3 @@
+//! Placeholder replaced below.
+use lopper_core::Result;
+pub(crate) async fn compare(_: &burn::tensor::Device) -> Result<()> { Ok(()) }

@@ -1,0 +1,40 @@
+"""Every cut computes what the masked original computes, by the word of ../shared/oracle/equivalence.py."""
+import json
+import sys
+from functools import partial
+
+import onnx
+
+MODELS = ["resnet18", "lenet", "vgg_slim", "mobilenet_v2", "unet", "densenet_small"]
+GOLDEN = ["resnet20", "resnet20_simplified", "resnet20_folded"]
+
+
+def cut(ctx, check, path, scope, ratio, entry, limit):
+    out = ctx.scratch / f"{path.stem}-{scope}-{ratio}.onnx"
+    report = out.with_suffix(".json")
+    ctx.run("prune", path, "-o", out, "--criterion", "l1", "--scope", scope, "--ratio", ratio, "--report", report)
+    said = json.loads(report.read_text())
+    ranges = [i["range"] for i in entry.get("inputs", []) if i.get("range")]
+    ints = tuple(map(int, ranges[-1])) if ranges else (0, 16)
+    fails, figures = check(onnx.load(path), onnx.load(out), said, ints=ints, dims=entry.get("dims") or {})
+    if not said.get("exact"):
+        fails.append("reported as not exact: " + ", ".join(map(str, said.get("renormalised", [])[:3])))
+    if limit is not None and figures["params"] > limit:
+        fails.append(f"{figures['params']:.3f} of the parameters left, allowed {limit}")
+    out.unlink()
+    assert not fails, "\n".join(fails)
+    return " ".join(f"{key}={value:.3g}" for key, value in figures.items())
+
+
+def checks(ctx):
+    sys.path.insert(0, str(ctx.shared / "oracle"))
+    from equivalence import check
+
+    manifest = json.loads((ctx.shared / "zoo" / "manifest.json").read_text())["models"]
+    limits = json.loads((ctx.shared / "oracle" / "limits.json").read_text())
+    paths = [ctx.zoo / f"{name}.onnx" for name in MODELS] + [ctx.shared / "golden" / f"{name}.onnx" for name in GOLDEN]
+    for path in paths:
+        for scope in ("group", "global"):
+            for ratio in ("0.3", "0.5"):
+                limit = limits.get(path.stem) if (scope, ratio) == ("group", "0.5") else None
+                yield f"{path.stem} {scope} {ratio}", partial(cut, ctx, check, path, scope, ratio, manifest.get(path.stem, {}), limit)

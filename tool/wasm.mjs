@@ -1,0 +1,31 @@
+// Builds the core for the browser into www/pkg; does nothing while its sources are the ones it was built from.
+//
+//   node tool/wasm.mjs [--force]
+import { rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { cargoWasm } from './cargo-wasm.mjs';
+import { digest, pkg, root, run, script, stamp, stamped } from './lib.mjs';
+import { wasmBindgen } from './wasm-bindgen.mjs';
+import { target } from './wasm-toolchain.mjs';
+
+const sources = ['Cargo.toml', 'Cargo.lock', 'crate/core', 'crate/engine', 'crate/pipeline', 'crate/web',
+  'tool/wasm.mjs', 'tool/cargo-wasm.mjs', 'tool/wasm-toolchain.mjs'];
+
+export async function buildWasm({ force = false } = {}) {
+  const mark = path.join(pkg, 'stamp');
+  const before = await digest(sources);
+  if (!force && (await stamped(mark, before))) return false;
+  const bindgen = await wasmBindgen();
+  console.log('Building the core for the browser (the first time takes many minutes)');
+  await cargoWasm('build');
+  const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
+  await rm(pkg, { recursive: true, force: true });
+  await run(bindgen, ['--target', 'web', '--out-dir', pkg, path.join(targets, target, 'web', 'lopper_web.wasm')]);
+  const { size } = await stat(path.join(pkg, 'lopper_web_bg.wasm'));
+  console.log(`www/pkg/lopper_web_bg.wasm: ${(size / 1e6).toFixed(2)} MB`);
+  // The digest taken before: an edit made during the build asks for another one.
+  await stamp(mark, before);
+  return true;
+}
+
+script(import.meta.url, async (args) => { await buildWasm({ force: args.includes('--force') }); });

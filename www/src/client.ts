@@ -1,0 +1,144 @@
+/** The page's side of the worker: calls with ids, the worker's life and its end. */
+
+import wasmUrl from '../pkg/lopper_web_bg.wasm?url';
+import type { Answer, Ask, CallName, ControlName, Failure, FromWorker, Progress, ToWorker } from './protocol.js';
+import { text } from './strings.js';
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(failure: Failed): void;
+  progress: ((progress: Progress) => void) | undefined;
+}
+
+/** A `Failure` that travels as an exception. */
+export class Failed extends Error {
+  readonly code: string;
+  constructor(failure: Failure) {
+    super(failure.message);
+    this.code = failure.code;
+  }
+}
+
+/** The code of a call that ended because the worker did. */
+export const ENGINE_STOPPED = 'engine_stopped';
+
+export interface Handlers {
+  checkpoint(bytes: Uint8Array): void;
+  /** The worker ended by itself. A new one is not started until `start` is called. */
+  died(message: string): void;
+}
+
+/** The wasm is fetched and compiled once; a worker that replaces another gets the compiled module. */
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+async function compile(): Promise<WebAssembly.Module> {
+  const response = await fetch(wasmUrl, { credentials: 'same-origin' });
+  if (!response.ok) throw new Error(text.errors.wasmStatus(response.status));
+  // A plain web server may not know the type that streaming compilation insists on.
+  if (response.headers.get('content-type')?.startsWith('application/wasm')) {
+    return WebAssembly.compileStreaming(response);
+  }
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+export class Client {
+  readonly #handlers: Handlers;
+  readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | undefined;
+  #next = 1;
+
+  constructor(handlers: Handlers) {
+    this.#handlers = handlers;
+  }
+
+  /** Starts a worker and waits until its wasm answers. Returns the core's version. */
+  async start(): Promise<string> {
+    this.stop(text.errors.restarted);
+    const name = `lopper-${crypto.randomUUID?.() ?? Math.random()}`;
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name });
+    this.#worker = worker;
+    const version = new Promise<string>((resolve, reject) => {
+      const ended = (message: string): void => {
+        reject(new Failed({ code: ENGINE_STOPPED, message }));
+        this.#ended(worker, message);
+      };
+      worker.addEventListener('error', (event) => ended(event.message || text.errors.workerScript));
+      worker.addEventListener('messageerror', () => ended(text.errors.workerScript));
+      worker.addEventListener('message', (event: MessageEvent<FromWorker>) => {
+        const message = event.data;
+        if (message.kind === 'ready') resolve(message.version);
+        else if (message.kind === 'died') ended(message.message);
+        else if (message.kind === 'locked') {
+          void navigator.locks.request(name, () => ended(text.errors.workerVanished));
+        } else this.#receive(message);
+      });
+    });
+    compiled ??= compile();
+    this.#post({ kind: 'start', module: await compiled });
+    return version;
+  }
+
+  /** Ends the worker without a word to `died`; calls under way fail with `message`. */
+  stop(message: string): void {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    this.#rejectAll(message);
+  }
+
+  call<K extends CallName>(
+    call: K,
+    ask: Ask<K>,
+    options: { transfer?: Transferable[]; progress?: (progress: Progress) => void } = {},
+  ): Promise<Answer<K>> {
+    const id = this.#next++;
+    return new Promise<Answer<K>>((resolve, reject) => {
+      if (!this.#worker) {
+        reject(new Failed({ code: ENGINE_STOPPED, message: text.errors.notRunning }));
+        return;
+      }
+      this.#waiting.set(id, {
+        resolve: (value) => resolve(value as Answer<K>),
+        reject,
+        progress: options.progress,
+      });
+      // `call` and `ask` belong together by K, which a union of objects cannot express.
+      this.#post({ kind: 'call', id, call, ask } as ToWorker, options.transfer);
+    });
+  }
+
+  control(control: ControlName): void {
+    this.#post({ kind: 'control', control });
+  }
+
+  #post(message: ToWorker, transfer: Transferable[] = []): void {
+    this.#worker?.postMessage(message, transfer);
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind === 'checkpoint') {
+      this.#handlers.checkpoint(message.bytes);
+      return;
+    }
+    if (!('id' in message)) return;
+    const waiting = this.#waiting.get(message.id);
+    if (!waiting) return;
+    if (message.kind === 'progress') {
+      waiting.progress?.(message.progress);
+      return;
+    }
+    this.#waiting.delete(message.id);
+    if (message.kind === 'answer') waiting.resolve(message.value);
+    else waiting.reject(new Failed(message.failure));
+  }
+
+  #ended(worker: Worker, message: string): void {
+    if (worker !== this.#worker) return;
+    this.stop(message);
+    this.#handlers.died(message);
+  }
+
+  #rejectAll(message: string): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(new Failed({ code: ENGINE_STOPPED, message }));
+    this.#waiting.clear();
+  }
+}

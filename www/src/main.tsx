@@ -1,0 +1,16 @@
+import { render } from 'preact';
+import '../styles/base.css';
+import '../styles/controls.css';
+import '../styles/landing.css';
+import '../styles/layout.css';
+import '../styles/steps.css';
+import { followSettings } from './actions/model.js';
+import { boot } from './actions/session.js';
+import { App } from './views/app.js';
+
+const host = document.getElementById('app');
+if (host) {
+  render(<App />, host);
+  followSettings();
+  void boot();
+}

@@ -1,0 +1,125 @@
+import { fineTuneAndEvaluate } from '../actions/run.js';
+import { setPaused } from '../actions/session.js';
+import * as format from '../format.js';
+import type { TuneProgress } from '../protocol.js';
+import * as store from '../store.js';
+import { text } from '../strings.js';
+import { NumberField, StopButton } from './controls.js';
+import { Curve } from './curve.js';
+import { Step } from './step.js';
+
+function Fields() {
+  const busy = store.busy.value;
+  return (
+    <div class="fields">
+      <NumberField
+        label={text.tune.epochs}
+        value={store.epochs.value}
+        min={1}
+        max={1000}
+        disabled={busy}
+        change={(value) => (store.epochs.value = value ?? 1)}
+      />
+      <NumberField
+        label={text.tune.learningRate}
+        value={store.learningRate.value}
+        min={0}
+        max={10}
+        step="any"
+        disabled={busy}
+        change={(value) => (store.learningRate.value = value ?? 0)}
+      />
+      <NumberField
+        label={text.tune.batch}
+        value={store.batch.value}
+        min={1}
+        max={4096}
+        disabled={busy}
+        change={(value) => (store.batch.value = value ?? 1)}
+      />
+    </div>
+  );
+}
+
+function Meter(props: { name: string; value: string }) {
+  return (
+    <div class="meter">
+      <dt>{props.name}</dt>
+      <dd>{props.value}</dd>
+    </div>
+  );
+}
+
+function Live(props: { progress: TuneProgress }) {
+  const { step, steps, epoch, epochs, loss, learning_rate, eta } = props.progress;
+  return (
+    <>
+      <progress value={step} max={steps} aria-label={text.tasks.tune} />
+      <dl class="meters">
+        <Meter name={text.tune.epoch} value={`${epoch} / ${epochs}`} />
+        <Meter name={text.tune.step} value={`${format.exactly(step)} / ${format.exactly(steps)}`} />
+        <Meter name={text.tune.loss} value={loss.toFixed(3)} />
+        <Meter name={text.tune.rate} value={learning_rate.toPrecision(2)} />
+        <Meter name={text.tune.eta} value={eta === null ? '\u2013' : format.seconds(eta)} />
+      </dl>
+    </>
+  );
+}
+
+function Running() {
+  const running = store.task.value;
+  const paused = running?.paused ?? false;
+  return (
+    <div class="actions">
+      <button type="button" class="button" disabled={running?.stopping ?? true} onClick={() => setPaused(!paused)}>
+        {paused ? text.tune.goOn : text.tune.pause}
+      </button>
+      <StopButton />
+      {paused && <p class="hint">{text.tune.paused}</p>}
+    </div>
+  );
+}
+
+function Idle() {
+  const busy = store.busy.value;
+  const state = store.tune.value;
+  return (
+    <div class="actions">
+      <button
+        type="button"
+        class={state === 'none' ? 'button primary' : 'button'}
+        disabled={busy}
+        onClick={() => void fineTuneAndEvaluate()}
+      >
+        {state === 'none' ? text.tune.start : text.tune.again}
+      </button>
+      {state === 'stopped' && store.checkpoint.value && (
+        <button type="button" class="button" disabled={busy} onClick={() => void fineTuneAndEvaluate(true)}>
+          {text.tune.resume}
+        </button>
+      )}
+      {state === 'stopped' && <p class="hint">{text.tune.stopped}</p>}
+    </div>
+  );
+}
+
+export function TuneStep() {
+  const ready = store.data.value?.labelled === true && store.cut.value !== undefined;
+  const state = store.tune.value;
+  const running = store.task.value?.name === 'tune';
+  const progress = store.tuneProgress.value;
+  if (!ready) return <Step id="tune" state="waiting" note={text.tune.needs} />;
+  return (
+    <Step
+      id="tune"
+      state={state === 'finished' || state === 'stopped' ? 'done' : 'open'}
+      note={state === 'finished' && progress ? `${format.exactly(progress.steps)} steps in ${format.seconds(progress.seconds)}` : undefined}
+    >
+      {state === 'none' && <p class="lead">{text.tune.lead}</p>}
+      <Fields />
+      {store.lossPoints.value.length > 1 && <Curve points={store.lossPoints.value} steps={progress?.steps ?? 0} />}
+      {running && progress && <Live progress={progress} />}
+      {running ? <Running /> : <Idle />}
+    </Step>
+  );
+}
