@@ -9,5 +9,8 @@ pub mod error;
 pub mod graph;
 pub mod onnx;
 pub mod ops;
+pub mod plan;
+pub mod report;
+pub mod score;
 
 pub use error::{Class, Code, Error, Result};

@@ -168,8 +168,7 @@ fn declared_blocks(graph: &Graph, v: ValueId) -> Vec<(usize, Blocks)> {
 /// The result of the analysis.
 #[derive(Debug)]
 pub struct Channels {
-    /// Classes of ids.
-    pub classes: UnionFind,
+    table: Vec<u32>,
     /// Layout of every value that has one.
     pub layouts: BTreeMap<ValueId, Layout>,
     /// Groups, in the order of their first producer.
@@ -182,7 +181,6 @@ pub struct Channels {
     pub renormalised: Vec<(NodeId, Ids)>,
     /// Every union of two lists and the node that made it.
     pub united: Vec<(Ids, Ids, NodeId)>,
-    pub(crate) row_sets: Vec<RowSet>,
 }
 
 impl Channels {
@@ -210,22 +208,21 @@ impl Channels {
         let cells = balance::collect(graph, &mut state);
         let groups = groups::collect(graph, &mut state);
         let balances = balance::assign(cells, &groups);
+        let table = (0..state.classes.len() as u32).map(|i| state.classes.find(i)).collect();
         Self {
-            classes: state.classes,
+            table,
             layouts: state.layouts,
             groups,
             balances,
             pins: state.pins,
             renormalised: state.renormalised,
             united: state.united,
-            row_sets: state.row_sets,
         }
     }
 
-    /// The class of every id, so that later passes need no mutable access.
-    pub fn class_table(&self) -> Vec<u32> {
-        let mut classes = self.classes.clone();
-        (0..classes.len() as u32).map(|i| classes.find(i)).collect()
+    /// The class of every id.
+    pub fn class_table(&self) -> &[u32] {
+        &self.table
     }
 }
 

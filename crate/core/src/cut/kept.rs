@@ -9,7 +9,7 @@ use crate::graph::{Dim, Graph, Shape, ValueId};
 pub struct Kept<'a> {
     graph: &'a Graph,
     channels: &'a Channels,
-    classes: Vec<u32>,
+    classes: &'a [u32],
     gone: Vec<bool>,
 }
 

@@ -34,6 +34,14 @@ impl Dim {
         self.known().and_then(|n| usize::try_from(n).ok())
     }
 
+    /// The length when every symbol is one: that of a single sample. Quotients and the like count as one.
+    pub fn at_one(&self) -> Dim {
+        match self {
+            Dim::Known(_) => self.clone(),
+            Dim::Symbolic(t) => Dim::Known(t.values().sum::<i64>().max(1)),
+        }
+    }
+
     fn terms(&self) -> BTreeMap<Vec<Arc<str>>, i64> {
         match self {
             Dim::Known(0) => BTreeMap::new(),

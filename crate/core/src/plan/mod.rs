@@ -1,0 +1,70 @@
+//! Plans: which channels go, for a target within limits.
+
+mod cost;
+mod glob;
+mod solve;
+
+pub use cost::{Cost, cost};
+pub use glob::matches_glob;
+pub use solve::{GroupPlan, Plan, plan};
+
+use crate::error::{Code, Error, Result};
+use crate::score::Criterion;
+use serde::{Deserialize, Serialize};
+
+/// Which channels compete with which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Each group is ranked by itself and loses the same share.
+    Group,
+    /// All groups form one pool.
+    Global,
+}
+
+/// What the cut is to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// Share of channels that go, from 0 up to but not including 1.
+    Ratio(f64),
+    /// Share of multiply-accumulates that stay.
+    Macs(f64),
+}
+
+/// Everything that decides a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanOptions {
+    /// How channels are scored.
+    pub criterion: Criterion,
+    /// Which channels compete.
+    pub scope: Scope,
+    /// What to reach.
+    pub target: Target,
+    /// Fewest channels that a group keeps; by default 1, in global scope a tenth of the group.
+    #[serde(default)]
+    pub floor: Option<usize>,
+    /// Kept channels of a group are rounded up to a multiple of this.
+    #[serde(default)]
+    pub multiple: Option<usize>,
+    /// Names or patterns (`*`, `?`) of groups, producers or nodes whose groups stay whole.
+    #[serde(default)]
+    pub locks: Vec<String>,
+    /// For whatever is drawn at random.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl PlanOptions {
+    /// # Errors
+    /// When a number is out of range.
+    pub fn check(&self) -> Result<()> {
+        let bad = |what: String| Err(Error::new(Code::Usage, what));
+        match self.target {
+            Target::Ratio(r) if !(0.0..1.0).contains(&r) => bad(format!("a ratio of {r} is out of range: give the share of channels that go, 0 <= R < 1")),
+            Target::Macs(m) if !(m > 0.0 && m <= 1.0) => bad(format!("a share of {m} of the MACs is out of range: give the share that stays, 0 < R <= 1")),
+            _ if self.multiple == Some(0) => bad("a multiple of 0 makes no sense: give 1 or more".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}

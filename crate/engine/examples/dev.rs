@@ -1,0 +1,64 @@
+#![allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+use lopper_core::onnx::Model;
+use lopper_engine::data::*;
+use lopper_engine::train::*;
+use lopper_engine::*;
+use std::time::Instant;
+fn data(p: &str) -> Dataset { Dataset::from_npz(std::fs::read(p).unwrap().into(), ImageSpec::default()).unwrap() }
+fn device() -> Device {
+    let d = block_on(Device::open(std::env::var("DEV").unwrap_or("cpu".into()).parse().unwrap())).unwrap();
+    eprintln!("device {} {:?} because {}", d.name(), d.kind(), d.why());
+    d
+}
+fn batch(d: &Dataset, a: u32, n: u32) -> Labelled { d.gather(&(a..a + n).collect::<Vec<_>>(), &Normalization::cifar10(), None).unwrap().try_into().unwrap() }
+fn main() {
+    let a: Vec<String> = std::env::args().skip(1).collect();
+    let model = Model::read(std::fs::read(&a[1]).unwrap().into()).unwrap();
+    match a[0].as_str() {
+        "grad" => {
+            let d = data(&a[2]);
+            let o = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+            let mut t = Trainer::new(&model, &device(), Settings { optimizer: o, rate: 1000.0, schedule: Schedule::Constant, seed: 0 }).unwrap();
+            t.step(&batch(&d, 0, 32)).unwrap();
+            let m = block_on(t.to_model(&model)).unwrap();
+            std::fs::write(&a[3], m.write().unwrap()).unwrap();
+        }
+        "infer" => {
+            let d = data(&a[2]);
+            let n: u32 = a[3].parse().unwrap();
+            let t = Instant::now();
+            let net = Network::load(&model, &device()).unwrap();
+            eprintln!("load {:?}", t.elapsed());
+            let b = batch(&d, 0, n);
+            let x = vec![(std::env::var("INPUT").unwrap_or("input".into()), HostTensor::f32(b.dims.clone(), b.images.clone()).unwrap())];
+            let mut times = vec![];
+            for _ in 0..a.get(4).map_or(10, |s| s.parse().unwrap()) { let t = Instant::now(); block_on(net.run(&x)).unwrap(); times.push(t.elapsed().as_secs_f64()); }
+            times.sort_by(f64::total_cmp);
+            println!("infer batch {n}: median {:.1} ms, min {:.1}, {:.0} images/s", times[times.len() / 2] * 1e3, times[0] * 1e3, n as f64 / times[times.len() / 2]);
+        }
+        "step" => {
+            let d = data(&a[2]);
+            let n: u32 = a[3].parse().unwrap();
+            let o = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
+            let mut tr = Trainer::new(&model, &device(), Settings { optimizer: o, rate: 0.002, schedule: Schedule::Constant, seed: 0 }).unwrap();
+            let b = batch(&d, 0, n);
+            let mut times = vec![];
+            for _ in 0..a.get(4).map_or(10, |s| s.parse().unwrap()) { let t = Instant::now(); tr.step(&b).unwrap(); block_on(tr.losses()).unwrap(); times.push(t.elapsed().as_secs_f64()); }
+            times.sort_by(f64::total_cmp);
+            println!("step batch {n}: median {:.1} ms, min {:.1}", times[times.len() / 2] * 1e3, times[0] * 1e3);
+        }
+        "raw" => {
+            // raw MODEL INPUTNAME dtype dims.. < file; writes outputs
+            let dims: Vec<usize> = a[4].split(',').map(|s| s.parse().unwrap()).collect();
+            let bytes = std::fs::read(&a[5]).unwrap();
+            let t = if a[3] == "f" { HostTensor::f32(dims, bytes.chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect()) } else { HostTensor::i64(dims, bytes.chunks(8).map(|c| i64::from_le_bytes(c.try_into().unwrap())).collect()) };
+            let net = Network::load(&model, &device()).unwrap();
+            let out = block_on(net.run(&[(a[2].clone(), t.unwrap())])).unwrap();
+            for (i, (n, t)) in out.iter().enumerate() {
+                eprintln!("{n} {:?}", t.dims);
+                std::fs::write(format!("{}.{i}", a[6]), t.as_f32().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+            }
+        }
+        _ => panic!(),
+    }
+}
