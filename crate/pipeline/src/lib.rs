@@ -1,1 +1,44 @@
-//! Placeholder while the workspace is being laid.
+//! Open, group, plan, cut, verify and tune a model, as one object with progress and cancel.
+//!
+//! [`Session`] holds a model and what was done to it; the command line and the page call it and nothing below it. It does
+//! no I/O and owns no clock: files come and go as bytes, and a [`Host`] gives the time, shows progress and takes
+//! checkpoints. [`Control`] pauses and cancels from outside while a task runs.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+mod check;
+mod cutting;
+mod describe;
+mod evaluate;
+mod export;
+mod host;
+mod images;
+mod options;
+pub mod sample;
+mod sample_model;
+mod scores;
+mod session;
+mod summary;
+mod tune;
+
+pub use bytes::Bytes;
+pub use check::{Verified, verify_files};
+pub use export::{Exported, Unproved};
+pub use host::{Control, Host, Progress, TuneProgress};
+pub use images::Source;
+pub use lopper_core::onnx::ExternalData;
+pub use lopper_core::plan::{PlanOptions, Scope, Target};
+pub use lopper_core::report::{Change, PinInfo, Report};
+pub use lopper_core::score::Criterion;
+pub use lopper_core::{Class, Code, Error, Result};
+#[cfg(not(target_family = "wasm"))]
+pub use lopper_engine::block_on;
+pub use lopper_engine::data::ImageLoader;
+pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
+pub use options::{DataOptions, TuneOptions, Which};
+pub use sample_model::train as train_sample;
+pub use scores::scores;
+pub use session::{Session, copy};
+pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
+pub use summary::{ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, Thumbnail, TuneSummary, Unsupported};

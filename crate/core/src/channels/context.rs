@@ -193,15 +193,16 @@ impl<'a> ChannelContext<'a> {
         }
     }
 
-    /// One side has a bundle along an axis that the other keeps whole.
+    /// One side has a bundle along an axis that the other keeps whole. Its channels stay, and so do all that they meet later.
     fn keep_aligned(&mut self, layout: &mut Layout, x: &Bundle, axis: usize, done: &mut Vec<usize>, pair: usize) {
-        let last = x.rank_of(axis) == Some(x.axes.len() - 1);
-        if last {
-            self.keep_whole(layout, axis, None, "it meets a value whose same axis cannot be cut");
-        } else {
-            let prefix = x.rank_of(axis).unwrap_or(0) + 1;
-            let rows = self.rows(x, prefix);
-            self.pin_ids(None, axis, &rows.ids, "it meets a value whose same axis cannot be cut");
+        let why = "it meets a value whose same axis cannot be cut";
+        match x.rank_of(axis) {
+            Some(_) if x.axes.len() == 1 => self.pin_ids(None, axis, &x.ids, why),
+            Some(rank) if rank + 1 < x.axes.len() => {
+                let rows = self.rows(x, rank + 1);
+                self.pin_ids(None, axis, &rows.ids, why);
+            }
+            _ => self.keep_whole(layout, axis, None, why),
         }
         done.push(pair);
     }

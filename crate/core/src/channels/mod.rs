@@ -9,6 +9,7 @@ mod context;
 mod groups;
 mod layout;
 mod reshape;
+mod shuffle;
 mod union_find;
 
 pub use balance::{Balance, Cell};
@@ -16,6 +17,7 @@ pub use context::{ChannelContext, merge, take};
 pub use groups::{Group, Site};
 pub use layout::{Blocks, Bundle, Ids, Layout, positions, strides};
 pub use reshape::reshape;
+pub use shuffle::{Shuffle, Shuffles};
 pub use union_find::{PINNED, UnionFind};
 
 use crate::graph::{Graph, NodeId, ValueId};
@@ -114,6 +116,15 @@ impl State {
         layout
     }
 
+    /// The layout behind a channel shuffle: other axes as they are, one axis in another order.
+    fn shuffle(&mut self, graph: &Graph, node: &crate::graph::Node, shuffle: &Shuffle) {
+        let layout = self.layout(graph, shuffle.input);
+        let reorder = |b: &Bundle| if b.axes.contains(&shuffle.axis) { take(b, shuffle.axis, &shuffle.order) } else { b.clone() };
+        if let Some(output) = node.output(0) {
+            self.layouts.insert(output, Layout { bundles: layout.bundles.iter().map(reorder).collect() });
+        }
+    }
+
     fn set_role(&mut self, ids: &Ids, role: Role) {
         let Some(&first) = ids.first() else { return };
         let at = self.ranges.partition_point(|r| r.start <= first);
@@ -169,6 +180,8 @@ fn declared_blocks(graph: &Graph, v: ValueId) -> Vec<(usize, Blocks)> {
 #[derive(Debug)]
 pub struct Channels {
     table: Vec<u32>,
+    /// Chains that only permute channels.
+    pub shuffles: Shuffles,
     /// Layout of every value that has one.
     pub layouts: BTreeMap<ValueId, Layout>,
     /// Groups, in the order of their first producer.
@@ -187,9 +200,14 @@ impl Channels {
     /// Analyses a graph.
     pub fn analyze(graph: &Graph) -> Self {
         let mut state = State::default();
-        let ids: Vec<NodeId> = graph.nodes.ids().collect();
+        let shuffles = Shuffles::find(graph);
+        let ids: Vec<NodeId> = graph.nodes.ids().filter(|id| !shuffles.inner.contains(id)).collect();
         for id in ids {
             let node = &graph.nodes[id];
+            if let Some(shuffle) = shuffles.by_last.get(&id) {
+                state.shuffle(graph, node, shuffle);
+                continue;
+            }
             let mut cx = ChannelContext { graph, node, id, state: &mut state };
             match ops::lookup(node) {
                 Some(op) => op.channels(&mut cx),
@@ -211,6 +229,7 @@ impl Channels {
         let table = (0..state.classes.len() as u32).map(|i| state.classes.find(i)).collect();
         Self {
             table,
+            shuffles,
             layouts: state.layouts,
             groups,
             balances,

@@ -53,6 +53,19 @@ fn prepare(cx: &mut ChannelContext<'_>, layout: &mut Layout, run: &Run, from: &[
     for axis in run.input.clone().filter(|a| !keep.contains(a)) {
         cx.keep_whole(layout, axis, value, "a reshape merges it with an axis of unknown length or with other channels");
     }
+    // Rows that keep different columns can only be merged row by row: where columns come first in memory, all rows must
+    // keep the same ones.
+    while let Some(axis) = out_of_order(layout, run) {
+        cx.keep_whole(layout, axis, value, "a reshape merges rows and columns the other way round");
+    }
+}
+
+/// An outer axis of a bundle that lies behind an inner one within the run.
+fn out_of_order(layout: &Layout, run: &Run) -> Option<usize> {
+    layout.bundles.iter().find_map(|b| {
+        let inside: Vec<usize> = b.axes.iter().copied().filter(|a| run.input.contains(a)).collect();
+        inside.iter().zip(inside.iter().skip(1)).find(|(a, b)| a > b).map(|(a, _)| *a)
+    })
 }
 
 fn move_bundle(b: Bundle, run: &Run, from: &[Dim], to: &[Dim]) -> Option<Bundle> {

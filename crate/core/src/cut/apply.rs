@@ -5,7 +5,7 @@ use super::edits::Edits;
 use super::kept::Kept;
 use super::mask::{MaskEntry, mask_entries};
 use super::slice::TensorCut;
-use crate::channels::Channels;
+use crate::channels::{Channels, Shuffles};
 use crate::error::{Code, Error, Result};
 use crate::graph::{Constant, Dim, Elements, Graph, InferContext, NodeId, Table, Value, ValueId};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
@@ -49,7 +49,7 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
             v.tensor = Some(smaller);
         }
     }
-    let edits = rewrite(graph, &out, &kept, &mut values, &renormalised)?;
+    let edits = rewrite(graph, &out, &kept, &mut values, &renormalised, &channels.shuffles)?;
     let rewritten = edits.rewritten.clone();
     edits.apply(&mut out.proto);
     drop_dead(&mut out, graph);
@@ -73,16 +73,21 @@ fn rewrite(
     kept: &Kept<'_>,
     values: &mut Table<ValueId, Value>,
     renormalised: &HashSet<NodeId>,
+    shuffles: &Shuffles,
 ) -> Result<Edits> {
     let mut edits = Edits::new(graph);
     for (id, node) in graph.nodes.iter() {
         let changed = |v: &ValueId| values[*v].shape != graph.values[*v].shape || values[*v].constant != graph.values[*v].constant;
         let reached = node.inputs.iter().flatten().any(changed)
             || node.outputs.iter().flatten().any(|v| kept.shape(*v).is_ok_and(|s| s != graph.values[*v].shape));
-        let Some(op) = ops::lookup(node).filter(|_| reached) else { continue };
+        let Some(op) = ops::lookup(node).filter(|_| reached && !shuffles.inner.contains(&id)) else { continue };
         let mut cx =
             CutContext { old: graph, model: &model.proto, kept, new_values: values, id, renormalised: renormalised.contains(&id), edits: &mut edits };
-        op.rewrite(&mut cx)?;
+        match shuffles.by_last.get(&id) {
+            Some(shuffle) if kept.shape(shuffle.input)? != graph.values[shuffle.input].shape => cx.gather_shuffled(shuffle),
+            Some(_) => {}
+            None => op.rewrite(&mut cx)?,
+        }
         let edited = edits.nodes.contains_key(&node.position);
         let facts = if edited { Vec::new() } else { op.infer(&InferContext::new(node, values))? };
         let mut facts = facts.into_iter();

@@ -2,6 +2,7 @@
 
 use super::edits::{Edits, new_node, set_int, set_ints};
 use super::kept::Kept;
+use crate::channels::Shuffle;
 use crate::error::{Code, Error, Result};
 use crate::graph::{Dim, Graph, InferContext, Node, NodeId, Shape, Table, Value, ValueId};
 use crate::onnx::Tensor;
@@ -77,6 +78,13 @@ impl<'a> CutContext<'a> {
     /// Sets an attribute.
     pub fn set_int(&mut self, name: &str, value: i64) {
         set_int(self.changed(), name, value);
+    }
+
+    /// Takes an attribute away, if it is there.
+    pub fn drop_attribute(&mut self, name: &str) {
+        if self.node().has(name) {
+            self.changed().attribute.retain(|a| a.name.as_deref() != Some(name));
+        }
     }
 
     /// Takes an input away.
@@ -216,6 +224,21 @@ impl<'a> CutContext<'a> {
         node.attribute.clear();
         set_int(node, "axis", axis as i64);
         Ok(())
+    }
+
+    /// Turns the last node of a shuffle into one Gather from what went into its first.
+    pub(super) fn gather_shuffled(&mut self, shuffle: &Shuffle) {
+        let Some(b) = self.kept.bundle(shuffle.input, shuffle.axis) else { return };
+        let kept: Vec<usize> = b.ids.iter().enumerate().filter(|(_, i)| !self.kept.goes(**i)).map(|(i, _)| i).collect();
+        let new: Vec<i64> = shuffle.order.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect();
+        let base = self.node().name.clone();
+        let index = self.edits.add(&base, "order of a channel shuffle", |name| Tensor::from_i64(name, vec![new.len()], &new));
+        let data = self.old.values[shuffle.input].name.clone();
+        let node = self.changed();
+        node.op_type = Some("Gather".to_owned());
+        node.input = vec![data, index];
+        node.attribute.clear();
+        set_int(node, "axis", shuffle.axis as i64);
     }
 
     /// Gives constant indices of a Gather the numbers that positions have after the cut.

@@ -224,6 +224,7 @@ impl Operator for Split {
         }
         let wanted: Option<Vec<Dim>> = (0..outputs).map(|k| cx.wanted(k).and_then(|s| s.get(axis).cloned())).collect();
         let Some(wanted) = wanted else { return Ok(()) };
+        cx.drop_attribute("num_outputs");
         cx.set_layout(1, "split", wanted, "sizes of a split")
     }
 }

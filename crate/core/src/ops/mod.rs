@@ -42,6 +42,12 @@ pub trait Operator: Sync {
         Vec::new()
     }
 
+    /// Whether the operator only renames and reorders axes: `Some(None)` if elements keep their order, `Some(Some(order))` for
+    /// a transposition of so many axes.
+    fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
+        None
+    }
+
     /// Rewrites what depends on sizes that a cut changes.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::{Operator, fold};
 use crate::channels::{Bundle, ChannelContext, Layout, reshape};
 use crate::cut::CutContext;
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext, Shape, axis_of, product};
+use crate::graph::{Dim, Fact, InferContext, Node, Shape, axis_of, product};
 
 /// Layout of an output that has the same elements in the same order as input 0.
 fn same_order(cx: &mut ChannelContext<'_>) {
@@ -85,6 +85,10 @@ impl Operator for Reshape {
         same_order(cx);
     }
 
+    fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
+        Some(None)
+    }
+
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
         let (Some(want), Some(from)) = (cx.wanted(0), cx.new_shape(0)) else { return Ok(()) };
         let allow_zero = cx.node().int("allowzero") == Some(1);
@@ -127,6 +131,10 @@ impl Operator for Flatten {
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         same_order(cx);
     }
+
+    fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
+        Some(None)
+    }
 }
 
 /// Squeeze.
@@ -147,6 +155,10 @@ impl Operator for Squeeze {
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         same_order(cx);
+    }
+
+    fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
+        Some(None)
     }
 }
 
@@ -171,6 +183,10 @@ impl Operator for Unsqueeze {
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         same_order(cx);
+    }
+
+    fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
+        Some(None)
     }
 }
 
@@ -206,6 +222,10 @@ impl Operator for Transpose {
             fold::pick(c, dims.clone(), at.into_iter())
         });
         Ok(vec![Fact { constant, ..Fact::new(x.dtype, shape) }])
+    }
+
+    fn permutes(&self, node: &Node, rank: usize) -> Option<Option<Vec<usize>>> {
+        permutation(node.ints("perm"), rank).map(Some)
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

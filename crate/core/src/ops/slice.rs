@@ -1,10 +1,10 @@
 //! Slice, Gather and Pad: positions of axes are picked or surrounded.
 
 use super::{Operator, fold};
-use crate::channels::{Bundle, ChannelContext, Ids, Layout, Role, take};
+use crate::channels::{Bundle, ChannelContext, Ids, Layout, Role, positions, strides, take};
 use crate::cut::CutContext;
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext, Shape, axis_of};
+use crate::graph::{Constant, Dim, Fact, InferContext, Shape, axis_of};
 
 /// Slice.
 #[derive(Debug)]
@@ -99,10 +99,7 @@ impl Operator for Slice {
                 *d = p.length(d, &format!("{}.{}", cx.node.name, p.axis));
             }
         }
-        let constant = x.constant.as_ref().filter(|c| c.dims.len() == 1).and_then(|c| {
-            let at = parts.first()?.positions(c.len())?;
-            fold::pick(c, vec![at.len()], at.into_iter())
-        });
+        let constant = x.constant.as_ref().and_then(|c| fold_slice(c, &parts));
         Ok(vec![Fact { constant, ..Fact::new(x.dtype, shape) }])
     }
 
@@ -169,6 +166,21 @@ impl Slice {
             None => open,
         }
     }
+}
+
+/// The picked elements of a small constant.
+fn fold_slice(c: &Constant, parts: &[Part]) -> Option<Constant> {
+    let mut picked: Vec<Vec<usize>> = c.dims.iter().map(|&n| (0..n).collect()).collect();
+    for p in parts {
+        let n = *c.dims.get(p.axis)?;
+        *picked.get_mut(p.axis)? = p.positions(n)?;
+    }
+    let dims: Vec<usize> = picked.iter().map(Vec::len).collect();
+    let steps = strides(&c.dims);
+    let at: Option<Vec<usize>> = positions(&dims)
+        .map(|p| p.iter().zip(&picked).zip(&steps).map(|((i, from), s)| from.get(*i).map(|k| k * s)).sum())
+        .collect();
+    fold::pick(c, dims, at?.into_iter())
 }
 
 fn moved(layout: Layout, axis: usize, at: &[usize]) -> Layout {

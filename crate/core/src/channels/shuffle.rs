@@ -1,0 +1,128 @@
+//! Channel shuffles: chains of reshapes and transposes that only permute the positions of one axis.
+//!
+//! No operator sees the axes between the ends apart, so the chain asks for no balance. A cut turns it into one Gather.
+
+use super::layout::{positions, strides};
+use crate::graph::{Dim, Graph, NodeId, Shape, ValueId};
+use crate::ops;
+use std::collections::{BTreeMap, HashSet};
+
+/// Larger tensors are not followed element by element.
+const MAX_ELEMENTS: usize = 1 << 21;
+/// Longest chain that is tried.
+const MAX_NODES: usize = 8;
+
+/// A chain that permutes positions of one axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shuffle {
+    /// What goes in.
+    pub input: ValueId,
+    /// The axis.
+    pub axis: usize,
+    /// Position of the input that each position of the output holds.
+    pub order: Vec<usize>,
+}
+
+/// Shuffles by their last node, and all nodes before the last ones.
+#[derive(Debug, Default)]
+pub struct Shuffles {
+    /// By last node.
+    pub by_last: BTreeMap<NodeId, Shuffle>,
+    /// First and inner nodes.
+    pub inner: HashSet<NodeId>,
+}
+
+impl Shuffles {
+    /// Finds the shuffles of a graph.
+    pub(super) fn find(graph: &Graph) -> Self {
+        let mut out = Self::default();
+        for (id, _) in graph.nodes.iter() {
+            if out.inner.contains(&id) || out.by_last.contains_key(&id) {
+                continue;
+            }
+            if let Some((nodes, last, shuffle)) = chain(graph, id) {
+                out.inner.extend(nodes);
+                out.by_last.insert(last, shuffle);
+            }
+        }
+        out
+    }
+}
+
+/// The steps of one node as a map from output elements to input elements.
+fn moves(graph: &Graph, node: NodeId, from: &[usize]) -> Option<(Vec<usize>, Option<Vec<usize>>)> {
+    let node = &graph.nodes[node];
+    let out = graph.values[node.output(0)?].shape.as_ref()?;
+    let perm = ops::lookup(node)?.permutes(node, from.len())?;
+    match perm {
+        Some(perm) => Some((perm.iter().map(|&p| from.get(p).copied()).collect::<Option<_>>()?, Some(perm))),
+        None => Some((sample(out)?, None)),
+    }
+}
+
+/// Lengths for one sample: symbolic axes count as one.
+fn sample(shape: &Shape) -> Option<Vec<usize>> {
+    shape.iter().map(|d| d.at_one().length()).collect()
+}
+
+fn chain(graph: &Graph, first: NodeId) -> Option<(Vec<NodeId>, NodeId, Shuffle)> {
+    let input = graph.nodes[first].input(0)?;
+    let start = graph.values[input].shape.as_ref()?;
+    let lengths = sample(start)?;
+    let total: usize = lengths.iter().product();
+    if total > MAX_ELEMENTS || graph.values[input].is_parameter() || ops::lookup(&graph.nodes[first])?.permutes(&graph.nodes[first], lengths.len())?.is_some() {
+        return None;
+    }
+    let (mut nodes, mut node, mut steps) = (Vec::new(), first, Vec::new());
+    let mut shape = lengths.clone();
+    let mut transposed = false;
+    while nodes.len() < MAX_NODES {
+        let (next, perm) = moves(graph, node, &shape)?;
+        transposed |= perm.is_some();
+        steps.push((shape, perm));
+        shape = next;
+        nodes.push(node);
+        let output = graph.nodes[node].output(0)?;
+        let value = &graph.values[output];
+        if transposed && value.shape.as_ref() == Some(start) && steps.last().is_some_and(|s| s.1.is_none()) {
+            nodes.pop();
+            let (axis, order) = permutation(&lengths, &steps, start)?;
+            return Some((nodes, node, Shuffle { input, axis, order }));
+        }
+        match value.uses.as_slice() {
+            [(reader, 0)] if !value.is_output => node = *reader,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The axis and order by which the steps permute, if they do nothing else.
+fn permutation(lengths: &[usize], steps: &[(Vec<usize>, Option<Vec<usize>>)], start: &[Dim]) -> Option<(usize, Vec<usize>)> {
+    let total: usize = lengths.iter().product();
+    let mut held: Vec<usize> = (0..total).collect();
+    for (shape, perm) in steps {
+        let Some(perm) = perm else { continue };
+        let old = strides(shape);
+        let new: Vec<usize> = perm.iter().map(|&p| shape.get(p).copied()).collect::<Option<_>>()?;
+        let picked: Vec<usize> = perm.iter().map(|&p| old.get(p).copied()).collect::<Option<_>>()?;
+        held = positions(&new)
+            .map(|p| held.get(p.iter().zip(&picked).map(|(i, s)| i * s).sum::<usize>()).copied())
+            .collect::<Option<_>>()?;
+    }
+    let own = strides(lengths);
+    for (axis, (&n, &step)) in lengths.iter().zip(&own).enumerate() {
+        if n < 2 || start.get(axis).and_then(Dim::length) != Some(n) {
+            continue;
+        }
+        let order: Vec<usize> = (0..n).map(|i| held.get(i * step).map(|h| h / step % n)).collect::<Option<_>>()?;
+        let explains = held.iter().enumerate().all(|(at, &h)| {
+            let i = at / step % n;
+            order.get(i).is_some_and(|&o| at - i * step + o * step == h)
+        });
+        if explains {
+            return Some((axis, order));
+        }
+    }
+    None
+}

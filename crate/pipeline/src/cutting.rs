@@ -1,0 +1,132 @@
+//! The cut with its report and its proof.
+
+use crate::host::{Host, Progress};
+use crate::session::{Opened, Session, estimate};
+use crate::summary::{CutSummary, Estimate};
+use lopper_core::cut::{MaskEntry, cut};
+use lopper_core::onnx::Model;
+use lopper_core::plan::{PlanOptions, plan};
+use lopper_core::report::{Change, Report, ReportInput};
+use lopper_core::{Code, Error, Result};
+use lopper_engine::verify::{Agreement, Block, MaskedSlices, compare};
+
+/// What the largest difference, divided by the largest output, may be.
+pub(crate) const TOLERANCE: f64 = 1e-4;
+const STAGES: usize = 3;
+
+/// A finished cut.
+#[derive(Debug)]
+pub(crate) struct CutState {
+    pub(crate) options: PlanOptions,
+    pub(crate) model: Model,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) report: Report,
+    pub(crate) not_proved: Option<String>,
+    estimate: Estimate,
+}
+
+impl Session {
+    /// Cuts the opened model and proves the cut. What was cut or tuned before is replaced only when all went well.
+    ///
+    /// # Errors
+    /// When the plan cannot be made as asked, or with [`Code::NotExact`] when the proof fails.
+    pub async fn cut(&mut self, options: &PlanOptions, host: &impl Host) -> Result<CutSummary> {
+        let control = self.control();
+        control.begin();
+        let stage = |done: usize| host.progress(&Progress::Cut { done, total: STAGES });
+        stage(0);
+        let opened = self.opened()?;
+        let start = host.seconds();
+        let plan = plan(&opened.graph, &opened.channels, options)?;
+        let planned = host.seconds();
+        let done = cut(&opened.model, &opened.graph, &opened.channels, plan.removed.iter().copied())?;
+        let bytes = done.model.write()?;
+        let sizes = Change { before: opened.bytes.len() as u64, after: bytes.len() as u64 };
+        let mut report = Report::new(&ReportInput {
+            name: &opened.name,
+            sha256: &opened.sha256,
+            bytes: sizes,
+            model: &opened.model,
+            graph: &opened.graph,
+            channels: &opened.channels,
+            plan: &plan,
+            options,
+            cut: &done,
+        })?;
+        let was_cut = host.seconds();
+        stage(1);
+        if !control.pass(host).await {
+            return Err(Error::new(Code::Cancelled, "the cut was cancelled"));
+        }
+        let not_proved = prove(opened, &done.model, &mut report).await?;
+        stage(2);
+        report.seconds.insert("plan".to_owned(), planned - start);
+        report.seconds.insert("cut".to_owned(), was_cut - planned);
+        report.seconds.insert("proof".to_owned(), host.seconds() - was_cut);
+        let mut estimate = estimate(opened, &plan);
+        (estimate.parameters, estimate.macs, estimate.bytes) = (report.parameters, report.macs, sizes);
+        let state = CutState { options: options.clone(), model: done.model, bytes, report, not_proved, estimate };
+        let summary = state.summary();
+        let opened = self.opened_mut()?;
+        opened.cut = Some(state);
+        opened.tuned = None;
+        opened.accuracy.after_cut = None;
+        opened.accuracy.after_recovery = None;
+        self.restored = None;
+        stage(STAGES);
+        Ok(summary)
+    }
+}
+
+impl CutState {
+    fn summary(&self) -> CutSummary {
+        CutSummary {
+            estimate: self.estimate.clone(),
+            exact: self.report.exact,
+            renormalised: self.report.renormalised.clone(),
+            max_error: self.report.max_error,
+            tolerance: TOLERANCE,
+            device: self.report.device.clone(),
+            not_proved: self.not_proved.clone(),
+        }
+    }
+}
+
+/// Runs the masked original and the cut model side by side. Returns why it could not, if the engine cannot run the model.
+async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Option<String>> {
+    report.device = "CPU".to_owned();
+    match agreement(&opened.model, cut, &report.mask, report.recipe.seed).await {
+        Ok(seen) => {
+            report.max_error = Some(seen.relative);
+            if report.exact && !(seen.relative <= TOLERANCE) {
+                return Err(Error::new(
+                    Code::NotExact,
+                    format!(
+                        "the cut model differs from the masked original by {:.1e} of the largest output where {TOLERANCE:.0e} is allowed: \
+                         this is a bug in Lopper, and the cut was thrown away",
+                        seen.relative
+                    ),
+                ));
+            }
+            Ok(None)
+        }
+        Err(e) if e.code() == Code::Unsupported => Ok(Some(e.message().to_owned())),
+        Err(e) => Err(e.at("proof of the cut")),
+    }
+}
+
+/// How far the masked original and a cut model agree on random input.
+pub(crate) async fn agreement(original: &Model, cut: &Model, mask: &[MaskEntry], seed: u64) -> Result<Agreement> {
+    let slices: Vec<MaskedSlices> = (mask.iter())
+        .map(|e| MaskedSlices {
+            initializer: e.initializer.clone(),
+            axis: e.axis,
+            indices: e.indices.clone(),
+            within: e.within.as_ref().map(|w| {
+                let [low, high] = w.range;
+                Block { axis: w.axis, low, high }
+            }),
+        })
+        .collect();
+    compare(original, cut, &slices, seed).await
+}

@@ -1,0 +1,92 @@
+//! From a graph and its channels to what a person sees.
+
+use crate::summary::{GroupSummary, ModelSummary, OpenedModel, Port, Unsupported};
+use lopper_core::channels::{Channels, Group, Role};
+use lopper_core::cut::Kept;
+use lopper_core::graph::{Graph, ValueId};
+use lopper_core::onnx::Model;
+use lopper_core::plan::{Cost, cost};
+use lopper_core::report::pin_infos;
+use lopper_core::{Code, Result, ops};
+use lopper_engine::{Device, Network};
+use std::collections::HashSet;
+
+/// Describes a model that was just opened.
+pub(crate) fn opened(name: &str, bytes: u64, model: &Model, graph: &Graph, channels: &Channels, whole: Cost) -> OpenedModel {
+    let port = |&id: &ValueId| port(graph, id);
+    OpenedModel {
+        summary: ModelSummary {
+            name: name.to_owned(),
+            bytes,
+            opset: graph.opset,
+            nodes: graph.nodes.len(),
+            parameters: whole.parameters,
+            macs: whole.macs,
+            inputs: graph.inputs.iter().map(port).collect(),
+            outputs: graph.outputs.iter().map(port).collect(),
+            unsupported: unsupported(model, graph),
+        },
+        groups: (0..channels.groups.len()).filter_map(|i| group(graph, channels, i, whole)).collect(),
+        pinned: pin_infos(graph, channels),
+    }
+}
+
+fn port(graph: &Graph, id: ValueId) -> Port {
+    let value = &graph.values[id];
+    Port {
+        name: value.name.clone(),
+        dtype: value.dtype.map_or("unknown", |t| t.name()).to_owned(),
+        shape: (value.shape.iter().flatten())
+            .map(|d| d.known().map_or_else(|| d.to_string().into(), serde_json::Value::from))
+            .collect(),
+    }
+}
+
+fn unsupported(model: &Model, graph: &Graph) -> Vec<Unsupported> {
+    let mut out: Vec<Unsupported> = (graph.nodes.iter())
+        .filter(|(_, n)| ops::lookup(n).is_none())
+        .map(|(_, n)| Unsupported {
+            node: n.name.clone(),
+            op: n.op_type.clone(),
+            why: "there is no dependency rule for it: what it touches stays whole".to_owned(),
+        })
+        .collect();
+    if let Err(e) = Network::load(model, &Device::cpu())
+        && e.code() == Code::Unsupported
+    {
+        out.push(Unsupported { node: String::new(), op: String::new(), why: e.message().to_owned() });
+    }
+    out
+}
+
+fn group(graph: &Graph, channels: &Channels, index: usize, whole: Cost) -> Option<GroupSummary> {
+    let g = channels.groups.get(index)?;
+    let names = |role: Role| -> Vec<String> {
+        let mut seen = HashSet::new();
+        g.with_role(role).filter(|s| seen.insert(s.value)).map(|s| graph.values[s.value].name.clone()).collect()
+    };
+    let left = without(graph, channels, index, g).unwrap_or(whole);
+    let cells = |b: &lopper_core::channels::Balance| b.cells.iter().filter(|c| c.group == index).count();
+    Some(GroupSummary {
+        name: g.name.clone(),
+        channels: g.classes.len(),
+        producers: names(Role::Producer),
+        consumers: names(Role::Consumer),
+        companions: names(Role::Companion),
+        parameters: whole.parameters.saturating_sub(left.parameters),
+        macs: whole.macs.saturating_sub(left.macs),
+        prunable: g.prunable(),
+        renormalised: g.renormalised.iter().map(|&n| graph.nodes[n].name.clone()).collect(),
+        blocks: channels.balances.iter().map(cells).max().unwrap_or(0).max(1),
+    })
+}
+
+/// The cost of the model without a group; where it cannot go alone, without all that must go in step with it.
+fn without(graph: &Graph, channels: &Channels, index: usize, g: &Group) -> Result<Cost> {
+    cost(graph, &Kept::new(graph, channels, g.classes.iter().copied())).or_else(|_| {
+        let tied = |b: &&lopper_core::channels::Balance| b.cells.iter().any(|c| c.group == index);
+        let along = channels.balances.iter().filter(tied).flat_map(|b| &b.cells).filter_map(|c| channels.groups.get(c.group));
+        let classes: HashSet<u32> = along.flat_map(|g| g.classes.iter().copied()).collect();
+        cost(graph, &Kept::new(graph, channels, classes))
+    })
+}

@@ -1,0 +1,212 @@
+//! A model, what was done to it, and the images to judge it by.
+
+use crate::checkpoint::Restored;
+use crate::cutting::CutState;
+use crate::describe;
+use crate::host::Control;
+use crate::images::Images;
+use crate::options::Which;
+use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
+use crate::tune::Tuned;
+use bytes::Bytes;
+use lopper_core::channels::Channels;
+use lopper_core::cut::Kept;
+use lopper_core::graph::Graph;
+use lopper_core::onnx::{ExternalData, Model, NoExternalData};
+use lopper_core::plan::{Cost, Plan, PlanOptions, cost, plan};
+use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
+use lopper_core::{Code, Error, Result};
+use lopper_engine::{Device, DeviceChoice, DeviceKind, HostTensor, Network};
+use std::sync::Arc;
+
+/// The opened model with everything that was found out about it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) name: String,
+    pub(crate) bytes: Bytes,
+    pub(crate) sha256: String,
+    pub(crate) model: Model,
+    pub(crate) graph: Graph,
+    pub(crate) channels: Channels,
+    pub(crate) whole: Cost,
+    pub(crate) described: OpenedModel,
+    pub(crate) accuracy: Accuracy,
+    pub(crate) cut: Option<CutState>,
+    pub(crate) tuned: Option<Tuned>,
+}
+
+/// One model on its way from open to download.
+#[derive(Debug)]
+pub struct Session {
+    control: Arc<Control>,
+    pub(crate) device: Device,
+    pub(crate) opened: Option<Opened>,
+    pub(crate) images: Option<Images>,
+    pub(crate) restored: Option<Restored>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Session {
+    /// An empty session on the CPU.
+    pub fn new() -> Self {
+        Self { control: Arc::default(), device: Device::cpu(), opened: None, images: None, restored: None }
+    }
+
+    /// The switch that pauses and cancels tasks of this session.
+    pub fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
+    }
+
+    /// Opens a model that holds all its tensors itself. A file that cannot be opened leaves the session as it was.
+    ///
+    /// # Errors
+    /// When the bytes are no model that Lopper can read.
+    pub fn open(&mut self, bytes: impl Into<Bytes>, name: &str) -> Result<&OpenedModel> {
+        self.open_with(bytes, name, &NoExternalData)
+    }
+
+    /// Opens a model whose tensors may live in other files.
+    ///
+    /// # Errors
+    /// As [`Session::open`], and when such a file is missing.
+    pub fn open_with(&mut self, bytes: impl Into<Bytes>, name: &str, files: &dyn ExternalData) -> Result<&OpenedModel> {
+        let bytes = bytes.into();
+        let model = Model::read_with(bytes.clone(), files)?;
+        let graph = Graph::new(&model)?;
+        let channels = Channels::analyze(&graph);
+        let whole = cost(&graph, &Kept::new(&graph, &channels, []))?;
+        let described = describe::opened(name, bytes.len() as u64, &model, &graph, &channels, whole);
+        self.images = None;
+        self.restored = None;
+        let opened = Opened {
+            name: name.to_owned(),
+            sha256: sha256(&bytes),
+            bytes,
+            model,
+            graph,
+            channels,
+            whole,
+            described,
+            accuracy: Accuracy::default(),
+            cut: None,
+            tuned: None,
+        };
+        Ok(&self.opened.insert(opened).described)
+    }
+
+    pub(crate) fn opened(&self) -> Result<&Opened> {
+        self.opened.as_ref().ok_or_else(no_model)
+    }
+
+    pub(crate) fn opened_mut(&mut self) -> Result<&mut Opened> {
+        self.opened.as_mut().ok_or_else(no_model)
+    }
+
+    /// The opened model at a glance.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub fn summary(&self) -> Result<&ModelSummary> {
+        Ok(&self.opened()?.described.summary)
+    }
+
+    /// Its groups.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub fn groups(&self) -> Result<&[GroupSummary]> {
+        Ok(&self.opened()?.described.groups)
+    }
+
+    /// What stays and why.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub fn pinned(&self) -> Result<&[PinInfo]> {
+        Ok(&self.opened()?.described.pinned)
+    }
+
+    /// What a cut would bring.
+    ///
+    /// # Errors
+    /// When no model is open or the plan cannot be made as asked.
+    pub fn plan(&self, options: &PlanOptions) -> Result<Estimate> {
+        let opened = self.opened()?;
+        let plan = plan(&opened.graph, &opened.channels, options)?;
+        Ok(estimate(opened, &plan))
+    }
+
+    /// Opens a device for evaluation and training; the proof of a cut runs on the CPU in any case.
+    ///
+    /// # Errors
+    /// When the GPU was asked for by name and is not there or fails its self-test; the device stays as it was.
+    pub async fn device(&mut self, choice: DeviceChoice) -> Result<DeviceInfo> {
+        self.device = Device::open(choice).await?;
+        Ok(self.device_info())
+    }
+
+    /// The device in use.
+    pub fn device_info(&self) -> DeviceInfo {
+        DeviceInfo {
+            kind: match self.device.kind() {
+                DeviceKind::Cpu => "cpu",
+                DeviceKind::Gpu => "gpu",
+            },
+            name: self.device.name().to_owned(),
+            why: self.device.why().to_owned(),
+        }
+    }
+
+    /// One of the three models.
+    pub(crate) fn model(&self, which: Which) -> Result<&Model> {
+        let opened = self.opened()?;
+        let missing = |what: &str| Error::new(Code::Usage, what.to_owned());
+        match which {
+            Which::Original => Ok(&opened.model),
+            Which::Cut => opened.cut.as_ref().map(|c| &c.model).ok_or_else(|| missing("nothing has been cut yet")),
+            Which::Tuned => opened.tuned.as_ref().map(|t| &t.model).ok_or_else(|| missing("nothing has been fine-tuned yet")),
+        }
+    }
+
+    /// Runs a model on one input on the device in use and gives its first output.
+    ///
+    /// # Errors
+    /// When the input does not fit the model or the device fails.
+    pub async fn run(&self, which: Which, input: HostTensor) -> Result<HostTensor> {
+        let network = Network::load(self.model(which)?, &self.device)?;
+        let name = (network.graph().inputs.first()).map(|&i| network.graph().values[i].name.clone()).unwrap_or_default();
+        let first = network.run(&[(name, input)]).await?.into_iter().next();
+        first.map(|(_, output)| output).ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))
+    }
+}
+
+fn no_model() -> Error {
+    Error::new(Code::Usage, "no model is open yet")
+}
+
+/// What a plan brings, before the file exists.
+pub(crate) fn estimate(opened: &Opened, plan: &Plan) -> Estimate {
+    let before = opened.bytes.len() as u64;
+    let gone = plan.before.bytes.saturating_sub(plan.after.bytes);
+    Estimate {
+        parameters: Change { before: plan.before.parameters, after: plan.after.parameters },
+        macs: Change { before: plan.before.macs, after: plan.after.macs },
+        bytes: Change { before, after: before.saturating_sub(gone) },
+        groups: (plan.groups.iter())
+            .map(|g| GroupChange { name: g.name.clone(), channels: g.channels, kept: g.kept.len() })
+            .collect(),
+    }
+}
+
+/// Reads a model and writes it again: nothing but the encoding of lengths may differ, and data of other files come in.
+///
+/// # Errors
+/// As [`Session::open_with`].
+pub fn copy(bytes: Bytes, files: &dyn ExternalData) -> Result<Vec<u8>> {
+    Model::read_with(bytes, files)?.write()
+}

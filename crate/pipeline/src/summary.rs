@@ -1,0 +1,228 @@
+//! What a session tells its caller, in the shapes that the page reads as JSON.
+
+use lopper_core::report::{Change, PinInfo};
+use serde::{Serialize, Serializer};
+
+/// An input or output of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Element type as numpy writes it.
+    pub dtype: String,
+    /// Lengths of its axes: numbers, or names where the model leaves them open.
+    pub shape: Vec<serde_json::Value>,
+}
+
+/// A node that the engine cannot run, or that the dependency rules do not know.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unsupported {
+    /// Its name.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// What does not work.
+    pub why: String,
+}
+
+/// A model at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelSummary {
+    /// File name.
+    pub name: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Version of the standard operator set.
+    pub opset: i64,
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Float elements of all parameters.
+    pub parameters: u64,
+    /// Multiply-accumulates of one sample.
+    pub macs: u64,
+    /// What it reads.
+    pub inputs: Vec<Port>,
+    /// What it gives.
+    pub outputs: Vec<Port>,
+    /// What cannot be run or has no rule.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// Channels that stand in the same places, and so go together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupSummary {
+    /// After its first producer.
+    pub name: String,
+    /// Number of channels.
+    pub channels: usize,
+    /// Initializers that make the channels.
+    pub producers: Vec<String>,
+    /// Initializers that sum over them.
+    pub consumers: Vec<String>,
+    /// Initializers with one number a channel.
+    pub companions: Vec<String>,
+    /// Parameters that hang on the group's channels.
+    pub parameters: u64,
+    /// Multiply-accumulates that hang on them.
+    pub macs: u64,
+    /// Whether a share of the channels can go.
+    pub prunable: bool,
+    /// Nodes whose statistic runs over the channels: no cut is exact there.
+    pub renormalised: Vec<String>,
+    /// Blocks that each lose as many channels.
+    pub blocks: usize,
+}
+
+/// An opened model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpenedModel {
+    /// At a glance.
+    pub summary: ModelSummary,
+    /// What belongs together.
+    pub groups: Vec<GroupSummary>,
+    /// What stays and why.
+    pub pinned: Vec<PinInfo>,
+}
+
+/// What is left of a group.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupChange {
+    /// Its name.
+    pub name: String,
+    /// Channels before.
+    pub channels: usize,
+    /// Channels after.
+    pub kept: usize,
+}
+
+/// What a cut would bring.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Float elements of parameters.
+    pub parameters: Change,
+    /// Multiply-accumulates of one sample.
+    pub macs: Change,
+    /// Bytes of the file.
+    pub bytes: Change,
+    /// Every group.
+    pub groups: Vec<GroupChange>,
+}
+
+/// What a cut brought, with its proof.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CutSummary {
+    /// Sizes.
+    #[serde(flatten)]
+    pub estimate: Estimate,
+    /// Whether the cut model must equal the masked original.
+    pub exact: bool,
+    /// Nodes whose statistics ran over channels that went.
+    pub renormalised: Vec<String>,
+    /// Largest difference divided by the largest output; none if the proof could not be run.
+    #[serde(serialize_with = "finite")]
+    pub max_error: Option<f64>,
+    /// What `max_error` may be at most.
+    pub tolerance: f64,
+    /// Device of the proof.
+    pub device: String,
+    /// Why the proof could not be run, if so.
+    pub not_proved: Option<String>,
+}
+
+/// JSON has no infinity; a difference beyond all bounds is the largest number.
+fn finite<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(|v| if v.is_finite() { v } else { f64::MAX }).serialize(serializer)
+}
+
+/// The device in use.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeviceInfo {
+    /// `cpu` or `gpu`.
+    pub kind: &'static str,
+    /// What it calls itself.
+    pub name: String,
+    /// Why this one, as a clause.
+    pub why: String,
+}
+
+/// A small picture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Thumbnail {
+    /// Its class.
+    pub label: String,
+    /// Columns of pixels.
+    pub width: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Base64 of red, green, blue and opacity of every pixel.
+    pub rgba: String,
+}
+
+/// Sizes of the parts of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SplitSummary {
+    /// Images to learn from.
+    pub train: usize,
+    /// Images to watch training by.
+    pub validation: usize,
+    /// Images to judge by.
+    pub test: usize,
+}
+
+/// Loaded images.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DataSummary {
+    /// File name.
+    pub name: String,
+    /// Number of images.
+    pub images: usize,
+    /// Names of the classes by label.
+    pub classes: Vec<String>,
+    /// Whether every image has a class.
+    pub labelled: bool,
+    /// Which are for what.
+    pub split: SplitSummary,
+    /// The normalisation, by its shortest name.
+    pub normalize: String,
+    /// A few to look at.
+    pub thumbnails: Vec<Thumbnail>,
+}
+
+/// How well a model does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvaluationSummary {
+    /// Share of right answers, 0 to 1.
+    pub top1: f64,
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Images seen.
+    pub images: usize,
+    /// Time of one image, without the first batch.
+    pub milliseconds_per_image: f64,
+    /// Where it ran.
+    pub device: String,
+}
+
+/// How a fine-tune ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TuneSummary {
+    /// Steps done.
+    pub steps: usize,
+    /// How long they took.
+    pub seconds: f64,
+    /// Mean loss of the last steps.
+    pub loss: f64,
+    /// False if it was stopped early; the weights up to there are kept.
+    pub finished: bool,
+    /// Share of right answers on the validation images at the end, if there are any.
+    pub validation_top1: Option<f64>,
+}
+
+/// The project's own model and images, opened together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SampleSummary {
+    /// The model.
+    pub model: OpenedModel,
+    /// The images.
+    pub data: DataSummary,
+}
