@@ -89,7 +89,7 @@ pub struct Error {
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: shortened(message.into()) }
     }
 
     /// The stable code.
@@ -104,8 +104,19 @@ impl Error {
 
     /// The same error with its place put in front.
     pub fn at(self, place: impl fmt::Display) -> Self {
-        Self { message: format!("{place}: {}", self.message), ..self }
+        Self { message: shortened(format!("{place}: {}", self.message)), ..self }
     }
+}
+
+/// Longest sentence in bytes: names and shapes in it come from the file, which may be hostile.
+const MAX_MESSAGE: usize = 1000;
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        message.push('…');
+    }
+    message
 }
 
 impl fmt::Display for Error {

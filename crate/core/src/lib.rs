@@ -12,5 +12,6 @@ pub mod ops;
 pub mod plan;
 pub mod report;
 pub mod score;
+pub mod text;
 
 pub use error::{Class, Code, Error, Result};

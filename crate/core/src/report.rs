@@ -57,7 +57,7 @@ pub struct GroupInfo {
 }
 
 /// Something that could not be cut.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PinInfo {
     /// The value whose axis stays.
     pub value: String,
@@ -156,6 +156,7 @@ pub fn group_infos(graph: &Graph, channels: &Channels, plan: Option<&Plan>) -> V
 /// Describes why channels stay.
 pub fn pin_infos(graph: &Graph, channels: &Channels) -> Vec<PinInfo> {
     let mut out: Vec<PinInfo> = Vec::new();
+    let mut told = std::collections::HashSet::new();
     for p in &channels.pins {
         let node = p.node.map(|n| &graph.nodes[n]);
         // A pin that no value was named for is told by the node's first input.
@@ -168,7 +169,7 @@ pub fn pin_infos(graph: &Graph, channels: &Channels) -> Vec<PinInfo> {
             why: p.why.clone(),
             what_to_do: what_to_do(node.is_some(), &p.why),
         };
-        if !out.contains(&info) {
+        if told.insert(info.clone()) {
             out.push(info);
         }
     }

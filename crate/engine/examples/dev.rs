@@ -13,6 +13,7 @@ fn device() -> Device {
 fn batch(d: &Dataset, a: u32, n: u32) -> Labelled { d.gather(&(a..a + n).collect::<Vec<_>>(), &Normalization::cifar10(), None).unwrap().try_into().unwrap() }
 fn main() {
     let a: Vec<String> = std::env::args().skip(1).collect();
+    if a[0] == "nodes" { return nodes(&a[1]); }
     let model = Model::read(std::fs::read(&a[1]).unwrap().into()).unwrap();
     match a[0].as_str() {
         "grad" => {
@@ -61,4 +62,47 @@ fn main() {
         }
         _ => panic!(),
     }
+}
+
+fn host(v: &serde_json::Value) -> HostTensor {
+    let dims = v["dims"].as_array().unwrap().iter().map(|d| d.as_u64().unwrap() as usize).collect();
+    let vals = v["values"].as_array().unwrap();
+    let data = match v["kind"].as_str().unwrap() {
+        "f" => HostData::F32(vals.iter().map(|x| x.as_f64().unwrap_or(f64::NAN) as f32).collect()),
+        "i" => HostData::I64(vals.iter().map(|x| x.as_i64().unwrap()).collect()),
+        _ => HostData::Bool(vals.iter().map(|x| x.as_i64().unwrap() != 0).collect()),
+    };
+    HostTensor { dims, data }
+}
+fn nodes(file: &str) {
+    let dev = device();
+    let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let (mut good, mut bad, mut refused) = (0, 0, 0);
+    let filter = std::env::var("ONLY").unwrap_or_default();
+    for c in cases.as_array().unwrap() {
+        let name = c["name"].as_str().unwrap();
+        if !name.contains(&filter) { continue; }
+        let inputs: Vec<_> = c["inputs"].as_array().unwrap().iter().map(|v| (v["name"].as_str().unwrap().to_string(), host(v))).collect();
+        let run = || -> lopper_core::Result<Vec<(String, HostTensor)>> {
+            let model = Model::read(std::fs::read(c["model"].as_str().unwrap()).unwrap().into())?;
+            let net = Network::load(&model, &dev)?;
+            block_on(net.run(&inputs))
+        };
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            Err(_) => { bad += 1; println!("PANIC {name}"); }
+            Ok(Err(e)) => { refused += 1; println!("refused {name}: {e}"); }
+            Ok(Ok(out)) => {
+                let mut why = String::new();
+                for (v, (_, got)) in c["outputs"].as_array().unwrap().iter().zip(&out) {
+                    let want = host(v);
+                    if want.dims != got.dims { why = format!("dims {:?} want {:?}", got.dims, want.dims); break; }
+                    let f = |t: &HostTensor| -> Vec<f64> { match &t.data { HostData::F32(v) => v.iter().map(|&x| x as f64).collect(), HostData::I64(v) => v.iter().map(|&x| x as f64).collect(), HostData::Bool(v) => v.iter().map(|&x| x as u8 as f64).collect() } };
+                    let w = f(&want).iter().zip(f(got)).filter(|(a, _)| a.is_finite()).map(|(a, b)| (a - b).abs() / (1.0 + a.abs())).fold(0.0, f64::max);
+                    if !(w < 1e-4) { why = format!("differs by {w:.2e}"); }
+                }
+                if why.is_empty() { good += 1 } else { bad += 1; println!("BAD {name}: {why}") }
+            }
+        }
+    }
+    println!("{good} good, {bad} bad, {refused} refused");
 }

@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::ops::{self, Call, Forward, Mode};
 use crate::value::{HostData, HostTensor, Value};
-use lopper_core::graph::{Graph, NodeId, Origin, ValueId};
+use lopper_core::graph::{Graph, Node, NodeId, Origin, ValueId};
 use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
 use std::collections::HashSet;
@@ -23,6 +23,16 @@ struct Step {
     outputs: Vec<Option<Slot>>,
     /// Values that nobody reads after this step.
     last: Vec<Slot>,
+}
+
+impl Step {
+    fn run(&self, node: &Node, call: &mut Call<'_>) -> Result<Vec<Value>> {
+        let outputs = (self.forward)(call).map_err(|e| e.at(node.place()))?;
+        match self.outputs.iter().skip(outputs.len()).flatten().next() {
+            Some(_) => Err(Error::new(Code::Unsupported, format!("{}: only the first {} outputs are supported", node.place(), outputs.len()))),
+            None => Ok(outputs),
+        }
+    }
 }
 
 /// A model on a device, ready to run.
@@ -76,6 +86,7 @@ impl Network {
 
     fn build(graph: Graph, device: &Device, wanted: Vec<ValueId>) -> Result<Self> {
         let needed = needed(&graph, &wanted);
+        let read = |id: &ValueId| wanted.contains(id) || graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
         let mut steps = Vec::new();
         let mut refused = Vec::new();
         for (id, node) in graph.nodes.iter() {
@@ -88,7 +99,7 @@ impl Network {
                     node: id,
                     forward,
                     inputs: node.inputs.iter().map(|i| i.map(Slot::from)).collect(),
-                    outputs: node.outputs.iter().map(|o| o.map(Slot::from)).collect(),
+                    outputs: node.outputs.iter().map(|o| o.filter(read).map(Slot::from)).collect(),
                     last: Vec::new(),
                 }),
                 None => refused.push(node.place()),
@@ -117,12 +128,12 @@ impl Network {
         for step in std::mem::take(&mut self.steps) {
             let constant = |slot: &Slot| self.constants.get(*slot).is_some_and(Option::is_some);
             let node = &self.graph.nodes[step.node];
-            if step.inputs.is_empty() || !step.inputs.iter().flatten().all(constant) || node.op_type == "Dropout" {
+            if step.inputs.is_empty() || !step.inputs.iter().flatten().all(constant) {
                 left.push(step);
                 continue;
             }
             let inputs = step.inputs.iter().map(|i| i.and_then(|i| self.constants.get(i).cloned().flatten())).collect();
-            let outputs = (step.forward)(&mut Call::new(node, self.device.inner(), &mut mode, inputs)).map_err(|e| e.at(node.place()))?;
+            let outputs = step.run(node, &mut Call::new(node, self.device.inner(), &mut mode, inputs))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(c) = slot.and_then(|s| self.constants.get_mut(s)) {
                     *c = Some(value);
@@ -234,7 +245,7 @@ impl Network {
                     *slot = None;
                 }
             }
-            let outputs = (step.forward)(&mut Call::new(node, self.device.inner(), mode, call_inputs)).map_err(|e| e.at(node.place()))?;
+            let outputs = step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(s) = slot.filter(|s| !step.last.contains(s)).and_then(|s| slots.get_mut(s)) {
                     *s = Some(value);

@@ -113,11 +113,12 @@ fn new_group(graph: &Graph, sites: &[Site], list: &[usize]) -> Group {
 fn finish(graph: &Graph, mut groups: Vec<Group>) -> Vec<Group> {
     groups.sort_by_key(|g| g.sites.first().map(|s| first_use(graph, s.value)));
     let mut used: HashSet<String> = HashSet::new();
+    let mut last: HashMap<String, usize> = HashMap::new();
     for g in &mut groups {
         let base = g.name.clone();
-        let mut n = 1;
         while !used.insert(g.name.clone()) {
-            n += 1;
+            let n = last.entry(base.clone()).or_insert(1);
+            *n += 1;
             g.name = format!("{base}#{n}");
         }
     }

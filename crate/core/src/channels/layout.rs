@@ -80,7 +80,7 @@ pub fn strides(lengths: &[usize]) -> Vec<usize> {
         .rev()
         .scan(1usize, |step, n| {
             let this = *step;
-            *step *= n;
+            *step = step.saturating_mul(*n);
             Some(this)
         })
         .collect();

@@ -1,5 +1,6 @@
 //! From the wire message to a [`Graph`] in topological order.
 
+use super::infer::checked;
 use super::{Constant, Dim, Graph, Node, NodeId, Origin, Shape, Table, Value, ValueId};
 use crate::error::{Code, Error, Result};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
@@ -82,7 +83,7 @@ impl Graph {
         for t in &model.graph().sparse_initializer {
             let name = t.values.as_option().and_then(|v| v.name.as_deref()).unwrap_or_default();
             let id = self.add_value(name, Origin::Input)?;
-            self.values[id].shape = t.dims.iter().map(|&d| usize::try_from(d).ok().map(Dim::from)).collect();
+            self.values[id].shape = checked(Some(t.dims.iter().map(|&d| Dim::Known(d)).collect()), name)?;
         }
         let mut seen = HashSet::new();
         for input in &model.graph().input {
@@ -96,7 +97,7 @@ impl Graph {
             let id = self.add_value(name, Origin::Input)?;
             let (dtype, shape) = declared(input.r#type.as_option(), name)?;
             self.values[id].dtype = dtype;
-            self.values[id].shape = shape;
+            self.values[id].shape = checked(shape, name)?;
             self.inputs.push(id);
         }
         Ok(())
@@ -131,6 +132,8 @@ impl Graph {
                 captures.extend(self.find(&name));
             }
         }
+        captures.sort_unstable();
+        captures.dedup();
         let mut outputs = Vec::with_capacity(proto.output.len());
         for (port, name) in proto.output.iter().enumerate() {
             outputs.push(if name.is_empty() {

@@ -4,6 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// Terms of a polynomial, symbols of a term and bytes of a symbol's name beyond which it becomes a symbol of its own: sums
+/// and products of a hostile file would otherwise double in size with every node. Real shapes stay far below.
+const MAX_TERMS: usize = 16;
+const MAX_DEGREE: usize = 8;
+const MAX_NAME: usize = 200;
+
 /// The length of an axis, or any whole number that shape arithmetic computes from lengths.
 ///
 /// A quotient that is no polynomial becomes a symbol named after its own expression, so that equal expressions stay equal.
@@ -18,7 +24,11 @@ pub enum Dim {
 impl Dim {
     /// A single symbol.
     pub fn symbol(name: impl Into<Arc<str>>) -> Self {
-        Dim::Symbolic(Arc::new(BTreeMap::from([(vec![name.into()], 1)])))
+        let mut name = name.into();
+        if name.len() > MAX_NAME {
+            name = format!("#{}", crate::report::sha256(name.as_bytes())).into();
+        }
+        Dim::Symbolic(Arc::new(BTreeMap::from([(vec![name], 1)])))
     }
 
     /// The number, if it is one.
@@ -38,7 +48,7 @@ impl Dim {
     pub fn at_one(&self) -> Dim {
         match self {
             Dim::Known(_) => self.clone(),
-            Dim::Symbolic(t) => Dim::Known(t.values().sum::<i64>().max(1)),
+            Dim::Symbolic(t) => Dim::Known(t.values().fold(0i64, |sum, c| sum.saturating_add(*c)).max(1)),
         }
     }
 
@@ -52,6 +62,10 @@ impl Dim {
 
     fn from_terms(mut terms: BTreeMap<Vec<Arc<str>>, i64>) -> Self {
         terms.retain(|_, c| *c != 0);
+        if terms.len() > MAX_TERMS || terms.keys().any(|m| m.len() > MAX_DEGREE) {
+            // Named after its canonical form, so that equal ones stay equal.
+            return Dim::symbol(format!("({})", Dim::Symbolic(Arc::new(terms))));
+        }
         match terms.len() {
             0 => Dim::Known(0),
             1 if terms.contains_key(&Vec::new()) => Dim::Known(terms.into_values().next().unwrap_or(0)),
@@ -97,7 +111,7 @@ impl Dim {
     /// Quotient, if the division is exact as polynomials by a single term.
     pub fn div_exact(&self, other: &Dim) -> Option<Dim> {
         if let (Dim::Known(a), Dim::Known(b)) = (self, other) {
-            return (*b != 0 && a % b == 0).then(|| Dim::Known(a / b));
+            return (a.checked_rem(*b)? == 0).then(|| a.checked_div(*b).map(Dim::Known)).flatten();
         }
         let divisor = other.terms();
         let (monomial, coefficient) = divisor.iter().next().filter(|_| divisor.len() == 1)?;
@@ -108,19 +122,22 @@ impl Dim {
                 let at = left.iter().position(|x| x == s)?;
                 left.remove(at);
             }
-            if c % coefficient != 0 {
+            if c.checked_rem(*coefficient)? != 0 {
                 return None;
             }
-            terms.insert(left, c / coefficient);
+            terms.insert(left, c.checked_div(*coefficient)?);
         }
         Some(Dim::from_terms(terms))
     }
 
-    /// Quotient rounded down. `None` for division by zero.
+    /// Quotient rounded down. `None` for division by zero or a quotient that is no 64-bit number.
     pub fn div_floor(&self, other: &Dim) -> Option<Dim> {
         match (self, other) {
             (_, Dim::Known(0)) => None,
-            (Dim::Known(a), Dim::Known(b)) => Some(Dim::Known(a.div_euclid(*b) - i64::from(*b < 0 && a.rem_euclid(*b) != 0))),
+            (Dim::Known(a), Dim::Known(b)) => {
+                let rounded_up = *b < 0 && a.checked_rem_euclid(*b)? != 0;
+                a.checked_div_euclid(*b).and_then(|q| q.checked_sub(i64::from(rounded_up))).map(Dim::Known)
+            }
             _ => Some(self.div_exact(other).unwrap_or_else(|| Dim::symbol(format!("floor(({self})/({other}))")))),
         }
     }

@@ -124,6 +124,34 @@ pub fn axis_of(axis: i64, rank: usize) -> Option<usize> {
     usize::try_from(axis).ok().filter(|_| axis < rank)
 }
 
+/// Most axes of a value: exporters write at most eight.
+pub const MAX_RANK: usize = 32;
+
+/// Most elements of a value, far beyond any memory: guards every product of lengths.
+pub const MAX_ELEMENTS: usize = if usize::BITS > 32 { (1u64 << 40) as usize } else { 1 << 30 };
+
+/// Elements of all folded constants together: a small file of many nodes must not fill the memory.
+const MAX_ALL_FOLDED: usize = 1 << 22;
+
+/// Refuses shapes that no value can have.
+pub(super) fn checked(shape: Option<Shape>, name: &str) -> Result<Option<Shape>> {
+    let Some(shape) = shape else { return Ok(None) };
+    let bad = |code, what: &str| Err(Error::new(code, format!("value {name:?}: {what}")));
+    if shape.len() > MAX_RANK {
+        return bad(Code::BadDims, &format!("{} axes are more than the {MAX_RANK} that are supported", shape.len()));
+    }
+    if shape.iter().any(|d| d.known().is_some_and(|n| n < 0)) {
+        return bad(Code::BadShape, &format!("an axis of {shape:?} has a negative length"));
+    }
+    let elements = shape.iter().filter_map(Dim::known).try_fold(1usize, |p, n| {
+        p.checked_mul(usize::try_from(n).ok()?.max(1)).filter(|p| *p <= MAX_ELEMENTS)
+    });
+    match elements {
+        Some(_) => Ok(Some(shape)),
+        None => bad(Code::BadDims, &format!("{shape:?} has more elements than any memory holds")),
+    }
+}
+
 impl Graph {
     /// Asks every operator in topological order. What no rule tells is taken from the file's own value infos.
     pub(super) fn infer(&mut self, model: &Model) -> Result<()> {
@@ -132,6 +160,7 @@ impl Graph {
             let name = info.name.as_deref().unwrap_or_default();
             told.insert(name, declared(info.r#type.as_option(), name)?);
         }
+        let mut folded = 0usize;
         let ids: Vec<NodeId> = self.nodes.ids().collect();
         for id in ids {
             let node = &self.nodes[id];
@@ -150,8 +179,9 @@ impl Graph {
                 }
                 let (dtype, shape) = told.get(value.name.as_str()).cloned().unwrap_or_default();
                 value.dtype = fact.dtype.or(dtype);
-                value.shape = fact.shape.or(shape);
-                value.constant = fact.constant;
+                value.shape = checked(fact.shape.or(shape), &value.name).map_err(|e| e.at(self.nodes[id].place()))?;
+                folded += fact.constant.as_ref().map_or(0, Constant::len);
+                value.constant = fact.constant.filter(|_| folded <= MAX_ALL_FOLDED);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ mod infer;
 pub use constant::{Constant, Elements, MAX_FOLDED};
 pub use dim::{Dim, product};
 pub use ids::{NodeId, Table, ValueId};
-pub use infer::{Fact, InferContext, axis_of};
+pub use infer::{Fact, InferContext, MAX_ELEMENTS, MAX_RANK, axis_of};
 
 use crate::error::{Code, Error, Result};
 use crate::onnx::proto::{AttributeProto, GraphProto, TensorProto};

@@ -25,6 +25,6 @@ use std::collections::HashMap;
 pub struct Model {
     /// The message as read; passes change it in place.
     pub proto: ModelProto,
-    /// Bytes of tensors that live in files beside the model, by tensor name.
+    /// Bytes of tensors that live in files beside the model, by what tensors say of them.
     pub(crate) external: HashMap<String, bytes::Bytes>,
 }

@@ -90,8 +90,13 @@ impl Model {
     /// # Errors
     /// When the tensor is malformed; the ones that were in the file when it was read are not.
     pub fn tensor(&self, proto: &TensorProto) -> Result<Tensor> {
-        Tensor::from_proto(proto, self.external.get(proto.name.as_deref().unwrap_or_default()))
+        Tensor::from_proto(proto, external_key(proto).and_then(|key| self.external.get(&key)))
     }
+}
+
+/// What external data a tensor refers to. Names would not do: those of Constant nodes are often empty.
+pub(super) fn external_key(t: &TensorProto) -> Option<String> {
+    (t.data_location == Some(1)).then(|| format!("{:?}", t.external_data))
 }
 
 fn explain(e: DecodeError) -> Error {
@@ -139,13 +144,13 @@ fn check_tensor(
     loaded: &mut HashMap<String, Bytes>,
     external: &mut HashMap<String, Bytes>,
 ) -> Result<()> {
-    if t.data_location != Some(1) {
+    let Some(key) = external_key(t) else {
         return Tensor::from_proto(t, None).map(drop);
-    }
-    let name = t.name.clone().unwrap_or_default();
+    };
+    let name = t.name.as_deref().unwrap_or_default();
     let data = external_bytes(t, files, loaded).map_err(|e| e.at(format!("tensor {name:?}")))?;
     Tensor::from_proto(t, Some(&data))?;
-    external.insert(name, data);
+    external.insert(key, data);
     Ok(())
 }
 

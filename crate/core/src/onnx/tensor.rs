@@ -3,10 +3,8 @@
 use super::DataType;
 use super::proto::TensorProto;
 use crate::error::{Code, Error, Result};
+use crate::graph::{MAX_ELEMENTS, MAX_RANK};
 use bytes::Bytes;
-
-/// More elements than any tensor that Lopper could hold: guards every product of dimensions.
-const MAX_ELEMENTS: usize = 1 << 40;
 
 /// A dense tensor; `data` shares the bytes of the file where the encoding allows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +53,9 @@ impl Tensor {
 
     fn read(proto: &TensorProto, external: Option<&Bytes>) -> Result<Self> {
         let dtype = DataType::from_number(proto.data_type.unwrap_or(0))?;
+        if proto.dims.len() > MAX_RANK {
+            return Err(Error::new(Code::BadDims, format!("{} dimensions are more than {MAX_RANK}", proto.dims.len())));
+        }
         let mut dims = Vec::with_capacity(proto.dims.len());
         let mut count = 1usize;
         for &d in &proto.dims {

@@ -15,13 +15,12 @@ impl Model {
     /// When the file would reach the 2 GiB that protobuf allows.
     pub fn write_pieces(&self) -> Result<Vec<Bytes>> {
         let mut rope = Rope::new();
-        if self.external.is_empty() {
-            self.proto.encode(&mut rope);
-        } else {
-            self.embedded().proto.encode(&mut rope);
-        }
-        if rope.len() > MAX_BYTES {
-            return Err(Error::new(Code::TooLarge, format!("the model needs {} bytes; one ONNX file holds at most 2 GiB", rope.len())));
+        let done = match self.external.is_empty() {
+            true => self.proto.try_encode(&mut rope),
+            false => self.embedded().proto.try_encode(&mut rope),
+        };
+        if done.is_err() || rope.len() > MAX_BYTES {
+            return Err(Error::new(Code::TooLarge, "the model with all its tensors is too large: one ONNX file holds at most 2 GiB"));
         }
         Ok(rope.into_segments())
     }
@@ -40,7 +39,7 @@ impl Model {
         let external = std::mem::take(&mut model.external);
         if let Some(graph) = model.proto.graph.as_option_mut() {
             for t in super::visit::tensors_mut(graph) {
-                if let (Some(1), Some(data)) = (t.data_location, external.get(t.name.as_deref().unwrap_or_default())) {
+                if let Some(data) = super::read::external_key(t).and_then(|key| external.get(&key)) {
                     t.raw_data = Some(data.clone());
                     t.data_location = None;
                     t.external_data.clear();

@@ -116,7 +116,7 @@ impl Operator for Range {
             let (s, l, d) = (*start, *limit, *delta);
             let count = ((l.saturating_sub(s) as f64) / d as f64).ceil().max(0.0) as usize;
             if count <= MAX_FOLDED {
-                let v: Vec<Dim> = (0..count as i64).map(|i| Dim::Known(s + i * d)).collect();
+                let v: Vec<Dim> = (0..count as i64).map(|i| Dim::Known(s.saturating_add(i.saturating_mul(d)))).collect();
                 return Ok(vec![Fact::constant(Constant { dtype: dtype.unwrap_or(DataType::Int64), ..Constant::ints(v) })]);
             }
         }

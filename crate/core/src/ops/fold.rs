@@ -1,7 +1,7 @@
 //! Arithmetic on small constants, exact for symbolic lengths.
 
 use crate::channels::{positions, strides};
-use crate::graph::{Constant, Dim, Elements};
+use crate::graph::{Constant, Dim, Elements, MAX_FOLDED, MAX_RANK};
 use crate::onnx::DataType;
 
 /// The shape that several shapes broadcast to. `None` if known lengths clash.
@@ -31,7 +31,9 @@ pub fn elementwise(op: &str, inputs: &[&Constant]) -> Option<Constant> {
     let shapes: Vec<Vec<Dim>> = inputs.iter().map(|c| c.dims.iter().map(|&d| Dim::from(d)).collect()).collect();
     let refs: Vec<&[Dim]> = shapes.iter().map(Vec::as_slice).collect();
     let dims: Vec<usize> = broadcast_shapes(&refs)?.iter().map(Dim::length).collect::<Option<_>>()?;
-    if dims.iter().product::<usize>() > 4096 {
+    let known = inputs.iter().all(|c| c.is_known());
+    // Symbolic numbers are lengths of axes, so there are never many.
+    if count(&dims)? > if known { MAX_FOLDED } else { MAX_RANK } {
         return None;
     }
     let all_ints = inputs.iter().all(|c| c.as_ints().is_some());
@@ -49,6 +51,11 @@ pub fn elementwise(op: &str, inputs: &[&Constant]) -> Option<Constant> {
     let boolean = matches!(op, "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Not");
     let dtype = if boolean { DataType::Bool } else { inputs.last()?.dtype };
     Some(Constant { dtype, dims, elements: if all_ints { Elements::Ints(ints) } else { Elements::Floats(floats) } })
+}
+
+/// Number of elements of a shape that may have come from anywhere.
+fn count(dims: &[usize]) -> Option<usize> {
+    dims.iter().try_fold(1usize, |p, &n| p.checked_mul(n))
 }
 
 fn number(c: &Constant, at: usize) -> Option<f64> {
@@ -75,7 +82,7 @@ fn int_op(op: &str, args: &[&Dim]) -> Option<Dim> {
         "Sub" => a.sub(pair()?),
         "Mul" => a.mul(pair()?),
         "Div" => a.div_floor(pair()?)?,
-        "Mod" => Dim::function("mod", a, pair()?, |a, b| if b == 0 { 0 } else { a.rem_euclid(b) }),
+        "Mod" => Dim::function("mod", a, pair()?, |a, b| a.checked_rem_euclid(b).unwrap_or(0)),
         "Neg" => Dim::Known(0).sub(a),
         "Max" => args.iter().skip(1).fold((*a).clone(), |m, d| Dim::function("max", &m, d, i64::max)),
         "Min" => args.iter().skip(1).fold((*a).clone(), |m, d| Dim::function("min", &m, d, i64::min)),
@@ -129,12 +136,12 @@ pub fn pick(c: &Constant, dims: Vec<usize>, at: impl Iterator<Item = usize>) -> 
         Elements::Floats(v) => Elements::Floats(at.map(|i| v.get(i).copied()).collect::<Option<_>>()?),
     };
     let out = Constant { dtype: c.dtype, dims, elements };
-    (out.len() == out.dims.iter().product::<usize>()).then_some(out)
+    (Some(out.len()) == count(&out.dims)).then_some(out)
 }
 
 /// The same elements in another shape.
 pub fn reshaped(c: Option<&Constant>, shape: &[Dim]) -> Option<Constant> {
     let dims: Vec<usize> = shape.iter().map(Dim::length).collect::<Option<_>>()?;
     let c = c?;
-    (dims.iter().product::<usize>() == c.len()).then(|| Constant { dims, ..c.clone() })
+    (count(&dims) == Some(c.len())).then(|| Constant { dims, ..c.clone() })
 }

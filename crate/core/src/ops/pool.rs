@@ -24,12 +24,16 @@ impl Window {
     /// When a stride or dilation is not positive or a list has the wrong length.
     pub fn of(cx: &InferContext<'_>, kernel: &[Dim]) -> Result<Self> {
         let n = kernel.len();
+        if kernel.iter().any(|k| k.known().is_some_and(|k| k < 1)) {
+            return Err(cx.bad_attribute(format!("a kernel of {kernel:?}")));
+        }
         let list = |name: &str, len: usize, default: i64| -> Result<Vec<i64>> {
             let v = match cx.node.ints(name) {
                 Some(v) if !v.is_empty() => v.to_vec(),
                 _ => vec![default; len],
             };
-            if v.len() != len || (default == 1 && v.iter().any(|&s| s < 1)) {
+            // Strides and dilations are at least one, pads at least zero.
+            if v.len() != len || v.iter().any(|&s| s < default) {
                 return Err(cx.bad_attribute(format!("{name} {v:?} does not fit {n} spatial axes")));
             }
             Ok(v)
@@ -56,7 +60,7 @@ impl Window {
 
     fn padding(&self, k: usize) -> i64 {
         let n = self.kernel.len();
-        Self::at(&self.pads, k, 0) + Self::at(&self.pads, k + n, 0)
+        Self::at(&self.pads, k, 0).saturating_add(Self::at(&self.pads, k + n, 0))
     }
 
     /// Positions that the window takes along axis `k` of length `d`.
@@ -73,7 +77,7 @@ impl Window {
                 // A last window that would start in the padding after the data is left out.
                 let start = Dim::Known(Self::at(&self.pads, k, 0)).add(d);
                 match (self.ceil, n.known(), start.known(), stride.known()) {
-                    (true, Some(count), Some(end), Some(s)) if (count - 1) * s >= end => Some(Dim::Known(count - 1)),
+                    (true, Some(count), Some(end), Some(s)) if count.saturating_sub(1).saturating_mul(s) >= end => Some(Dim::Known(count - 1)),
                     _ => Some(n),
                 }
             }
@@ -86,7 +90,7 @@ impl Window {
         if self.auto_pad.starts_with("SAME") {
             return d.mul(&stride);
         }
-        let extra = output_padding.and_then(|p| p.get(k)).copied().unwrap_or(0) - self.padding(k);
+        let extra = output_padding.and_then(|p| p.get(k)).copied().unwrap_or(0).saturating_sub(self.padding(k));
         d.sub(&Dim::Known(1)).mul(&stride).add(&self.extent(k)).add(&Dim::Known(extra))
     }
 }

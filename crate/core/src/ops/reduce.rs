@@ -31,7 +31,7 @@ fn axes(cx: &InferContext<'_>, rank: usize) -> Option<Vec<usize>> {
         None => None,
     };
     match given {
-        Some(v) if !v.is_empty() => v.iter().map(|&a| axis_of(a, rank)).collect(),
+        Some(v) if !v.is_empty() => v.iter().map(|&a| axis_of(a, rank)).collect::<Option<std::collections::BTreeSet<usize>>>().map(|v| v.into_iter().collect()),
         _ if cx.node.int("noop_with_empty_axes") == Some(1) => Some(Vec::new()),
         _ => Some((0..rank).collect()),
     }

@@ -28,7 +28,7 @@ pub fn cost(graph: &Graph, kept: &Kept<'_>) -> Result<Cost> {
         let shape = kept.shape(id)?.map(|s| s.iter().map(Dim::at_one).collect::<Vec<_>>());
         if let (Some(t), Some(s)) = (&v.tensor, &shape) {
             let count = s.iter().map(|d| d.length().unwrap_or(1) as u64).product::<u64>();
-            bytes += count * t.dtype.bits() as u64 / 8;
+            bytes = bytes.saturating_add(count.saturating_mul(t.dtype.bits() as u64) / 8);
             let counted = !matches!(v.origin, Origin::Node(n, _) if !graph.nodes[n].has("value"));
             parameters += if t.dtype.is_float() && counted { count } else { 0 };
         }
@@ -50,7 +50,7 @@ pub fn cost(graph: &Graph, kept: &Kept<'_>) -> Result<Cost> {
             .map(|o| o.and_then(|o| values[o].shape.clone()).map_or_else(Fact::default, |s| Fact::new(None, s)))
             .collect();
         let n = op.macs(&InferContext::new(node, &values), &outputs);
-        macs += n.known().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        macs = macs.saturating_add(n.known().and_then(|n| u64::try_from(n).ok()).unwrap_or(0));
     }
     Ok(Cost { parameters, macs, bytes })
 }

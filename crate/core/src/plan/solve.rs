@@ -208,7 +208,7 @@ fn floor_of(channels: &Channels, options: &PlanOptions, group: usize, cells: &[(
         (None, Scope::Group) => 1,
     };
     // Of a group that lies in several sets, each keeps its part.
-    (floor * own).div_ceil(all.max(1)).max(rows).min(own)
+    floor.saturating_mul(own).div_ceil(all.max(1)).max(rows).min(own)
 }
 
 struct Solver<'a> {

@@ -67,7 +67,7 @@ fn activate<const D: usize>(call: &Call<'_>, x: Tensor<D>) -> Result<Tensor<D>> 
         "Softplus" => activation::softplus(x, 1.0),
         "Softsign" => activation::softsign(x),
         "Elu" => activation::elu(x, number("alpha", 1.0)),
-        "Selu" => activation::selu(x),
+        "Selu" => activation::elu(x, number("alpha", 1.673_263_2)).mul_scalar(number("gamma", 1.050_701)),
         "Celu" => activation::celu(x, number("alpha", 1.0)),
         "Mish" => activation::mish(x),
         "Swish" => x.clone() * activation::sigmoid(x.mul_scalar(number("alpha", 1.0))),
@@ -86,9 +86,7 @@ fn binary(call: &mut Call<'_>) -> Result<Vec<Value>> {
 
 /// An operator of two values, on the host if both are there.
 fn combine(call: &Call<'_>, op: &str, a: Value, b: Value) -> Result<Value> {
-    if op == "Mod" && call.flag("fmod") && !a.is_float() {
-        return Err(unsupported("fmod of whole numbers"));
-    }
+    let op = if op == "Mod" && call.flag("fmod") { "FMod" } else { op };
     if let (Some(x), Some(y)) = (a.host(), b.host()) {
         return host::binary(op, x, y).map(Value::from);
     }
@@ -174,7 +172,8 @@ fn two_tensors<const D: usize>(op: &str, a: DeviceTensor, b: DeviceTensor) -> Re
         "Mul" => (a * b).into(),
         "Div" => (a / b).into(),
         "Pow" => a.powf(b).into(),
-        "Mod" => a.fmod(b).into(),
+        "Mod" => a.remainder(b).into(),
+        "FMod" => a.fmod(b).into(),
         "Min" => a.min_pair(b).into(),
         "Max" => a.max_pair(b).into(),
         "Equal" => a.equal(b).into(),
@@ -232,7 +231,8 @@ fn clip(call: &mut Call<'_>) -> Result<Vec<Value>> {
         let x: Tensor<D> = x.float()?;
         let y = match (low, high) {
             (Some(0.0), None) => activation::relu(x),
-            (Some(low), Some(high)) => x.clamp(low, high),
+            // Where the bounds cross, the upper one holds.
+            (Some(low), Some(high)) => x.clamp(low.min(high), high),
             (Some(low), None) => x.clamp_min(low),
             (None, Some(high)) => x.clamp_max(high),
             (None, None) => x,
@@ -255,7 +255,6 @@ fn prelu(call: &mut Call<'_>) -> Result<Vec<Value>> {
 }
 
 fn dropout(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    call.only_outputs(1)?;
     let ratio = match call.float_input(1)? {
         Some(r) => r,
         None => call.float_or("ratio", 0.5),
@@ -264,6 +263,9 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<Value>> {
         return Err(bad_attribute(format!("a dropout ratio of {ratio}")));
     }
     let train = matches!(call.mode, Mode::Train(_));
+    if !train && call.has(2) && call.host(2)?.data.to_bool().contains(&true) {
+        return Err(unsupported("training_mode outside of training: export the model for inference"));
+    }
     if !train || ratio == 0.0 {
         return Ok(vec![call.take(0)?]);
     }

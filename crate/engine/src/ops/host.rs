@@ -54,6 +54,7 @@ pub(super) fn binary(op: &str, a: &HostTensor, b: &HostTensor) -> Result<HostTen
         (HostData::F32(x), HostData::F32(y)) => floats(op, x, y),
         // The exponent's type may differ from the base's.
         (HostData::F32(x), y @ HostData::I64(_)) if op == "Pow" => floats(op, x, &y.to_f32()),
+        (x @ HostData::I64(_), HostData::F32(y)) if op == "Pow" => floats(op, &x.to_f32(), y).map(|p| HostData::I64(p.to_i64())),
         (HostData::I64(x), HostData::I64(y)) => integers(op, x, y)?,
         (HostData::Bool(x), HostData::Bool(y)) => match op {
             "And" => Some(HostData::Bool(zip(x, y, |a, b| a && b))),
@@ -77,7 +78,8 @@ fn floats(op: &str, x: &[f32], y: &[f32]) -> Option<HostData> {
         "Pow" => HostData::F32(zip(x, y, f32::powf)),
         "Min" => HostData::F32(zip(x, y, f32::min)),
         "Max" => HostData::F32(zip(x, y, f32::max)),
-        "Mod" => HostData::F32(zip(x, y, |a, b| a % b)),
+        "Mod" => HostData::F32(zip(x, y, |a, b| (a % b + b) % b)),
+        "FMod" => HostData::F32(zip(x, y, |a, b| a % b)),
         _ => HostData::Bool(compare(op, x, y)?),
     })
 }
@@ -90,6 +92,7 @@ fn integers(op: &str, x: &[i64], y: &[i64]) -> Result<Option<HostData>> {
         // ONNX leaves it to C, which drops the fraction.
         "Div" => try_zip(x, y, i64::checked_div)?,
         "Mod" => try_zip(x, y, |a, b| Some(a.checked_rem(b)?.checked_add(b)?.checked_rem(b)?))?,
+        "FMod" => try_zip(x, y, i64::checked_rem)?,
         "Pow" => try_zip(x, y, |a, b| a.checked_pow(u32::try_from(b).ok()?))?,
         "Min" => HostData::I64(zip(x, y, i64::min)),
         "Max" => HostData::I64(zip(x, y, i64::max)),

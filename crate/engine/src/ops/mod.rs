@@ -186,14 +186,6 @@ impl<'a> Call<'a> {
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.int_or(name, 0) != 0
     }
-
-    /// Refuses outputs that this operator cannot make.
-    pub(crate) fn only_outputs(&self, count: usize) -> Result<()> {
-        match self.node.outputs.iter().skip(count).flatten().next() {
-            Some(_) => Err(unsupported(format!("only the first {count} outputs are supported"))),
-            None => Ok(()),
-        }
-    }
 }
 
 /// One output.

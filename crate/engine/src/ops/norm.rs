@@ -42,7 +42,6 @@ fn batch_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
     if call.flag("training_mode") {
         return Err(unsupported("training_mode outside of training: export the model for inference"));
     }
-    call.only_outputs(1)?;
     let (x, scale, shift) = (call.tensor(0)?, call.tensor(1)?, call.tensor(2)?);
     let (mean, variance) = (call.tensor(3)?, call.tensor(4)?);
     let dims = x.dims();
@@ -100,7 +99,6 @@ fn row(t: DeviceTensor, x: &[usize], axis: usize) -> Result<Tensor<1>> {
 }
 
 fn layer_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    call.only_outputs(1)?;
     let epsilon = f64::from(call.float_or("epsilon", 1e-5));
     let (x, scale, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
     let dims = x.dims();
@@ -112,7 +110,6 @@ fn layer_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
 }
 
 fn rms_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    call.only_outputs(1)?;
     let epsilon = call.float_or("epsilon", 1e-5);
     let (x, scale) = (call.tensor(0)?, call.tensor(1)?);
     let dims = x.dims();

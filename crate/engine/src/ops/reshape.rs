@@ -184,6 +184,11 @@ fn space_to_depth(call: &mut Call<'_>) -> Result<Vec<Value>> {
     if h % b != 0 || w % b != 0 {
         return Err(bad_shape(format!("a map of {h} x {w} does not divide into blocks of {b}")));
     }
-    let y = x.reshape(&[n, c, h / b, b, w / b, b])?.permute(&[0, 3, 5, 1, 2, 4])?;
+    let x = x.reshape(&[n, c, h / b, b, w / b, b])?;
+    let y = match call.node.string("mode").unwrap_or("DCR") {
+        "DCR" => x.permute(&[0, 3, 5, 1, 2, 4])?,
+        "CRD" => x.permute(&[0, 1, 3, 5, 2, 4])?,
+        other => return Err(unsupported(format!("mode {other}"))),
+    };
     one(y.reshape(&[n, c * b * b, h / b, w / b])?)
 }

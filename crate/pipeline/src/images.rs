@@ -1,0 +1,215 @@
+//! The images of a session: where they come from, how they are divided, what a person sees of them.
+
+use crate::host::{Host, Progress};
+use crate::options::DataOptions;
+use crate::session::Session;
+use crate::summary::{DataSummary, SplitSummary, Thumbnail};
+use bytes::Bytes;
+use lopper_core::graph::Graph;
+use lopper_core::{Code, Error, Result};
+use lopper_engine::Labelled;
+use lopper_engine::data::{Augment, Dataset, Fractions, ImageLoader, ImageSpec, Limits, Normalization, Split};
+
+/// Images decoded between two looks at the host.
+const PIECE: usize = 32;
+/// Pictures to look at, and the longest side of each.
+const THUMBNAILS: usize = 30;
+const THUMBNAIL_SIDE: usize = 96;
+
+/// Where images come from.
+pub enum Source {
+    /// A zip with one folder a class, or numpy's `.npz`.
+    Archive(Bytes),
+    /// A folder on disk.
+    #[cfg(not(target_family = "wasm"))]
+    Folder(std::path::PathBuf),
+}
+
+/// Loaded images with their split.
+#[derive(Debug)]
+pub(crate) struct Images {
+    pub(crate) name: String,
+    pub(crate) options: DataOptions,
+    pub(crate) dataset: Dataset,
+    pub(crate) normalization: Normalization,
+    pub(crate) split: Split,
+}
+
+impl Session {
+    /// Loads images for the opened model, resized to its input. Images that cannot be used leave the session as it was.
+    ///
+    /// # Errors
+    /// When no model is open, or the images are broken or do not fit the model.
+    pub async fn load_data(
+        &mut self,
+        name: &str,
+        source: Source,
+        options: &DataOptions,
+        host: &impl Host,
+    ) -> Result<DataSummary> {
+        let control = self.control();
+        control.begin();
+        let normalization: Normalization = options.normalize.parse()?;
+        let want = image_spec(&self.opened()?.graph)?;
+        let mut loader = match source {
+            Source::Archive(bytes) if Dataset::is_npz(&bytes)? => {
+                let dataset = Dataset::from_npz(bytes, want)?;
+                return self.adopt(name, dataset, normalization, options);
+            }
+            Source::Archive(bytes) => ImageLoader::zip(bytes, want, Limits::default())?,
+            #[cfg(not(target_family = "wasm"))]
+            Source::Folder(path) => ImageLoader::folder(&path, want, Limits::default())?,
+        };
+        let total = loader.count();
+        while loader.remaining() > 0 {
+            let left = loader.load(PIECE)?;
+            host.progress(&Progress::Data { done: total - left, total });
+            if !control.pass(host).await {
+                return Err(Error::new(Code::Cancelled, "reading the images was cancelled"));
+            }
+        }
+        self.adopt(name, loader.finish()?, normalization, options)
+    }
+
+    /// Takes images over and describes them.
+    pub(crate) fn adopt(
+        &mut self,
+        name: &str,
+        dataset: Dataset,
+        normalization: Normalization,
+        options: &DataOptions,
+    ) -> Result<DataSummary> {
+        normalization.of_channels(dataset.channels())?;
+        let default = Fractions::default();
+        let fractions = Fractions {
+            validation: options.validation.unwrap_or(default.validation),
+            test: options.test.unwrap_or(default.test),
+        };
+        let split = dataset.split(fractions, options.seed)?;
+        let images = Images { name: name.to_owned(), options: options.clone(), dataset, normalization, split };
+        let summary = images.summary();
+        self.images = Some(images);
+        if let Some(opened) = self.opened.as_mut() {
+            // Measured on other images.
+            opened.accuracy = lopper_core::report::Accuracy::default();
+        }
+        Ok(summary)
+    }
+
+    pub(crate) fn images(&self) -> Result<&Images> {
+        self.images.as_ref().ok_or_else(|| Error::new(Code::Usage, "no images are loaded yet"))
+    }
+}
+
+/// The size of image that a graph's only input asks for.
+fn image_spec(graph: &Graph) -> Result<ImageSpec> {
+    let unfit = |what: String| Err(Error::new(Code::DataMismatch, format!("this model cannot be fed with images: {what}")));
+    let [input] = graph.inputs.as_slice() else {
+        return unfit(format!("it has {} inputs", graph.inputs.len()));
+    };
+    let value = &graph.values[*input];
+    match value.shape.as_deref() {
+        Some([_, channels, height, width]) => {
+            Ok(ImageSpec { height: height.length(), width: width.length(), channels: channels.length() })
+        }
+        Some(shape) => unfit(format!("its input {:?} has {} axes instead of 4", value.name, shape.len())),
+        None => unfit(format!("the shape of its input {:?} is not known", value.name)),
+    }
+}
+
+impl Images {
+    fn summary(&self) -> DataSummary {
+        let d = &self.dataset;
+        DataSummary {
+            name: self.name.clone(),
+            images: d.len(),
+            classes: (0..d.class_count() as u32).map(|label| d.class_name(label)).collect(),
+            labelled: d.labels().is_some(),
+            split: SplitSummary {
+                train: self.split.train.len(),
+                validation: self.split.validation.len(),
+                test: self.split.test.len(),
+            },
+            normalize: self.normalization.to_string(),
+            thumbnails: (d.thumbnails(THUMBNAILS).into_iter())
+                .map(|t| {
+                    let (width, height, rgba) = shrink(t.width, t.height, t.rgba);
+                    let label = t.label.map(|l| d.class_name(l)).unwrap_or_default();
+                    Thumbnail { label, width, height, rgba: base64(&rgba) }
+                })
+                .collect(),
+        }
+    }
+
+    /// Some images with their classes as a network's input.
+    pub(crate) fn batch(&self, indices: &[u32], augment: Option<Augment>) -> Result<Labelled> {
+        self.dataset.gather(indices, &self.normalization, augment)?.try_into()
+    }
+
+    /// Shifts by an eighth of the image, as CIFAR training does; colour images are mirrored too, digits and letters
+    /// are mostly grey.
+    pub(crate) fn augment(&self, seed: u64, epoch: u64) -> Augment {
+        let padding = (self.dataset.width().min(self.dataset.height()) / 8).min(4) as u32;
+        Augment { padding, flip: self.dataset.channels() == 3, seed, epoch }
+    }
+}
+
+/// Averages blocks of pixels until no side is longer than a thumbnail's.
+fn shrink(width: usize, height: usize, rgba: Vec<u8>) -> (usize, usize, Vec<u8>) {
+    let step = width.max(height).div_ceil(THUMBNAIL_SIDE);
+    if step <= 1 {
+        return (width, height, rgba);
+    }
+    let (columns, rows) = ((width / step).max(1), (height / step).max(1));
+    let mut out = Vec::with_capacity(columns * rows * 4);
+    for at in 0..columns * rows * 4 {
+        let (channel, x, y) = (at % 4, at / 4 % columns * step, at / 4 / columns * step);
+        let block = (y..(y + step).min(height)).flat_map(|y| (x..(x + step).min(width)).map(move |x| (x, y)));
+        let (mut sum, mut count) = (0_usize, 0_usize);
+        for (x, y) in block {
+            sum += usize::from(rgba.get((y * width + x) * 4 + channel).copied().unwrap_or(255));
+            count += 1;
+        }
+        out.push((sum / count.max(1)) as u8);
+    }
+    (columns, rows, out)
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = (0..3).fold(0_u32, |bits, i| bits << 8 | u32::from(three.get(i).copied().unwrap_or(0)));
+        for digit in 0..4 {
+            let index = (bits >> (18 - 6 * digit) & 63) as usize;
+            let shown = DIGITS.get(index).filter(|_| digit <= three.len()).copied().unwrap_or(b'=');
+            out.push(char::from(shown));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_as_in_the_standard() {
+        for (text, want) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(text.as_bytes()), want);
+        }
+        assert_eq!(base64(&[255, 254, 253]), "//79");
+    }
+
+    #[test]
+    fn thumbnails_shrink_by_averaging() {
+        let rgba: Vec<u8> = (0..200 * 100).flat_map(|at| [if at % 2 == 0 { 100 } else { 200 }, 7, 0, 255]).collect();
+        let (width, height, small) = shrink(200, 100, rgba);
+        assert_eq!((width, height, small.len()), (66, 33, 66 * 33 * 4));
+        assert!((130..=170).contains(&small[0]) && small[1] == 7 && small[3] == 255);
+        assert_eq!(shrink(1, 1, vec![1, 2, 3, 4]), (1, 1, vec![1, 2, 3, 4]));
+    }
+}
