@@ -1,1 +1,32 @@
-fn main() {}
+//! The command line of Lopper: arguments to pipeline calls, tables and JSON out.
+
+mod args;
+mod commands;
+mod files;
+mod table;
+mod terminal;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match &args.command {
+        Command::Inspect(a) => commands::inspect::run(a),
+        Command::Score(a) => commands::score::run(a),
+        Command::Prune(a) => commands::prune::run(a),
+        Command::Eval(a) => commands::eval::run(a),
+        Command::Tune(a) => commands::tune::run(a),
+        Command::Verify(a) => commands::verify::run(a),
+        Command::Copy(a) => commands::copy::run(a),
+        Command::SampleTrain(a) => commands::sample::run(a),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("lopper: {e}");
+            ExitCode::from(e.code().class().exit_status())
+        }
+    }
+}

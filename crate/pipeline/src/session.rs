@@ -13,7 +13,7 @@ use lopper_core::channels::Channels;
 use lopper_core::cut::Kept;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model, NoExternalData};
-use lopper_core::plan::{Cost, Plan, PlanOptions, cost, plan};
+use lopper_core::plan::{Plan, PlanOptions, cost, plan};
 use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
 use lopper_core::{Code, Error, Result};
 use lopper_engine::{Device, DeviceChoice, DeviceKind, HostTensor, Network};
@@ -28,7 +28,6 @@ pub(crate) struct Opened {
     pub(crate) model: Model,
     pub(crate) graph: Graph,
     pub(crate) channels: Channels,
-    pub(crate) whole: Cost,
     pub(crate) described: OpenedModel,
     pub(crate) accuracy: Accuracy,
     pub(crate) cut: Option<CutState>,
@@ -90,7 +89,6 @@ impl Session {
             model,
             graph,
             channels,
-            whole,
             described,
             accuracy: Accuracy::default(),
             cut: None,
@@ -105,6 +103,14 @@ impl Session {
 
     pub(crate) fn opened_mut(&mut self) -> Result<&mut Opened> {
         self.opened.as_mut().ok_or_else(no_model)
+    }
+
+    /// The opened model: at a glance, its groups, its pins.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub fn described(&self) -> Result<&OpenedModel> {
+        Ok(&self.opened()?.described)
     }
 
     /// The opened model at a glance.

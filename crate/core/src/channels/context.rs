@@ -2,9 +2,12 @@
 
 use super::layout::{Bundle, Ids, Layout, positions, strides};
 use super::union_find::PINNED;
-use super::{Pin, Role, State};
-use crate::graph::{Dim, Graph, InferContext, Node, NodeId, Shape, ValueId};
+use super::{LIST_COST, MAX_POSITIONS, Pin, Role, State};
+use crate::graph::{Dim, Graph, InferContext, Node, NodeId, Origin, Shape, ValueId};
 use std::sync::Arc;
+
+/// Most operands that are made to agree, each with each.
+const MAX_OPERANDS: usize = 64;
 
 /// A channel rule's view of the analysis at one node.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ impl<'a> ChannelContext<'a> {
     /// The layout of an input; empty if it is left out.
     pub fn layout(&mut self, input: usize) -> Layout {
         match self.node.input(input) {
-            Some(v) => self.state.layout(self.graph, v),
+            Some(v) => Layout { source: Some((v, 0)), ..self.state.layout(self.graph, v) },
             None => Layout::default(),
         }
     }
@@ -71,9 +74,13 @@ impl<'a> ChannelContext<'a> {
     }
 
     /// New ids for positions that are known to be the same everywhere, such as the zeros of a Pad.
-    pub fn fresh_zeros(&mut self, count: usize) -> Ids {
+    /// `None` where they would be too many to follow: then the axis stays as it is.
+    pub fn fresh_zeros(&mut self, count: usize) -> Option<Ids> {
+        if count > MAX_POSITIONS || !self.state.spend(count.saturating_mul(LIST_COST)) {
+            return None;
+        }
         let first = self.state.classes.fresh(count);
-        (first..).take(count).collect()
+        Some((first..).take(count).collect())
     }
 
     /// Keeps an axis of a parameter that holds no channels, such as kernel positions.
@@ -100,9 +107,14 @@ impl<'a> ChannelContext<'a> {
 
     /// Sets the layout of an output.
     pub fn set(&mut self, output: usize, layout: Layout) {
-        if let Some(v) = self.node.output(output) {
-            self.state.layouts.insert(v, layout);
-        }
+        let Some(v) = self.node.output(output) else { return };
+        let read = |ids: &Ids, state: &State| {
+            let inputs = self.node.inputs.iter().flatten().filter_map(|i| state.layouts.get(i));
+            inputs.flat_map(|l| &l.bundles).any(|b| Arc::ptr_eq(&b.ids, ids))
+        };
+        let made = layout.bundles.iter().filter(|b| !read(&b.ids, self.state)).map(|b| b.ids.len()).sum::<usize>();
+        self.state.spend(made.saturating_mul(LIST_COST));
+        self.state.layouts.insert(v, layout);
     }
 
     /// Says that whatever of an input is masked stays in the cut model's statistics: see `renormalised` of the report.
@@ -122,6 +134,7 @@ impl<'a> ChannelContext<'a> {
 
     /// Pins every channel of a list.
     pub fn pin_ids(&mut self, value: Option<ValueId>, axis: usize, ids: &Ids, why: &str) {
+        self.state.spend(ids.len());
         if ids.iter().any(|&i| self.state.classes.find(i) != PINNED) {
             for &i in ids.iter() {
                 self.state.classes.unite(PINNED, i);
@@ -186,25 +199,43 @@ impl<'a> ChannelContext<'a> {
         while let Some(&(i, j)) = pairs.iter().find(|(i, _)| !done.contains(i)) {
             match (a.at(i).cloned(), b.at(j).cloned()) {
                 (None, None) => done.push(i),
-                (Some(x), None) => self.keep_aligned(a, &x, i, &mut done, i),
-                (None, Some(y)) => self.keep_aligned(b, &y, j, &mut done, i),
+                (Some(x), None) => {
+                    let why = self.meets(b, j);
+                    self.keep_aligned(a, &x, i, &why);
+                    done.push(i);
+                }
+                (None, Some(y)) => {
+                    let why = self.meets(a, i);
+                    self.keep_aligned(b, &y, j, &why);
+                    done.push(i);
+                }
                 (Some(x), Some(y)) => self.align_bundles(a, b, &x, &y, pairs, &mut done),
             }
         }
     }
 
+    /// Why an axis that meets axis `axis` of another layout must stay.
+    fn meets(&self, other: &Layout, axis: usize) -> String {
+        let Some((v, shift)) = other.source else { return "it meets a value whose same axis cannot be cut".to_owned() };
+        let value = &self.graph.values[v];
+        let what = if value.origin == Origin::Input { "an input of the model" } else { "which cannot be cut there" };
+        format!("it meets axis {} of {:?}, {what}", axis.saturating_sub(shift), value.name)
+    }
+
     /// One side has a bundle along an axis that the other keeps whole. Its channels stay, and so do all that they meet later.
-    fn keep_aligned(&mut self, layout: &mut Layout, x: &Bundle, axis: usize, done: &mut Vec<usize>, pair: usize) {
-        let why = "it meets a value whose same axis cannot be cut";
+    fn keep_aligned(&mut self, layout: &mut Layout, x: &Bundle, axis: usize, why: &str) {
+        let (value, own) = match layout.source {
+            Some((v, shift)) => (Some(v), axis.saturating_sub(shift)),
+            None => (None, axis),
+        };
         match x.rank_of(axis) {
-            Some(_) if x.axes.len() == 1 => self.pin_ids(None, axis, &x.ids, why),
+            Some(_) if x.axes.len() == 1 => self.pin_ids(value, own, &x.ids, why),
             Some(rank) if rank + 1 < x.axes.len() => {
                 let rows = self.rows(x, rank + 1);
-                self.pin_ids(None, axis, &rows.ids, why);
+                self.pin_ids(value, own, &rows.ids, why);
             }
-            _ => self.keep_whole(layout, axis, None, why),
+            _ => self.keep_whole(layout, axis, value, why),
         }
-        done.push(pair);
     }
 
     fn align_bundles(&mut self, a: &mut Layout, b: &mut Layout, x: &Bundle, y: &Bundle, pairs: &[(usize, usize)], done: &mut Vec<usize>) {
@@ -265,6 +296,10 @@ impl<'a> ChannelContext<'a> {
     /// The layout of a broadcast result of several inputs, after making them agree. `zero` decides from the inputs' answers
     /// (`None`: the input does not vary along the bundle) whether masked positions of the result are zero.
     pub fn broadcast(&mut self, inputs: &[usize], zero: &dyn Fn(&[Option<bool>]) -> bool) -> Layout {
+        if inputs.len() > MAX_OPERANDS {
+            self.pin_inputs("the node has more inputs than can be compared pair by pair");
+            return Layout::default();
+        }
         let lengths = self.output_lengths(0);
         let rank = lengths.len();
         let mut layouts: Vec<Layout> = Vec::new();
@@ -274,7 +309,8 @@ impl<'a> ChannelContext<'a> {
             let shift = rank.saturating_sub(own.len());
             shifts.push((shift, own));
             let layout = self.layout(i);
-            layouts.push(layout.renamed(|axis| Some(axis + shift)));
+            let source = layout.source.map(|(v, _)| (v, shift));
+            layouts.push(Layout { source, ..layout.renamed(|axis| Some(axis + shift)) });
         }
         let spans = |k: usize, axis: usize| -> bool {
             shifts.get(k).is_some_and(|(shift, own)| {

@@ -100,6 +100,14 @@ pub fn positions(lengths: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
 pub struct Layout {
     /// Bundles over disjoint axes.
     pub bundles: Vec<Bundle>,
+    /// The value it was read from and by how much its axes have been shifted since, for messages.
+    pub source: Option<(ValueId, usize)>,
+}
+
+impl From<Vec<Bundle>> for Layout {
+    fn from(bundles: Vec<Bundle>) -> Self {
+        Self { bundles, source: None }
+    }
 }
 
 impl Layout {
@@ -115,7 +123,7 @@ impl Layout {
 
     /// Bundles whose axes all have a new name, renamed; the others are left out.
     pub fn renamed(&self, name: impl Fn(usize) -> Option<usize>) -> Self {
-        Self { bundles: self.bundles.iter().filter_map(|b| b.renamed(&name)).collect() }
+        Self { bundles: self.bundles.iter().filter_map(|b| b.renamed(&name)).collect(), source: None }
     }
 
     /// The same layout with another answer to whether masked positions are zero.

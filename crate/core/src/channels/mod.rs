@@ -25,6 +25,13 @@ use crate::ops;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// Most joint positions of one bundle: small files can ask for lists of any length.
+pub const MAX_POSITIONS: usize = 1 << 22;
+/// Steps that one analysis may take; past them every operator keeps its inputs whole. Large models need a tenth.
+const MAX_STEPS: usize = 1 << 26;
+/// Steps that making one position of a list costs.
+const LIST_COST: usize = 4;
+
 /// What a channel is to an initializer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,11 +86,19 @@ pub struct State {
     seen: std::collections::HashSet<(usize, usize)>,
     pins: Vec<Pin>,
     renormalised: Vec<(NodeId, Ids)>,
+    /// Steps taken, of [`MAX_STEPS`].
+    spent: usize,
     /// Lists along one axis that must stay a grid of so many rows, and a value that shows it.
     grids: Vec<(ValueId, Ids, usize)>,
 }
 
 impl State {
+    /// Takes so many steps; false once they are more than there are.
+    fn spend(&mut self, steps: usize) -> bool {
+        self.spent = self.spent.saturating_add(steps);
+        self.spent <= MAX_STEPS
+    }
+
     /// New ids for a parameter.
     fn fresh(&mut self, _value: ValueId, len: usize) -> Ids {
         let start = self.classes.fresh(len);
@@ -101,9 +116,15 @@ impl State {
         let mut layout = Layout::default();
         if let Some(tensor) = &value.tensor {
             let blocks = declared_blocks(graph, v);
-            for (axis, &n) in tensor.dims.iter().enumerate().filter(|(_, n)| **n > 1) {
-                let block = blocks.iter().find(|b| b.0 == axis).map(|b| b.1);
-                let ids = self.fresh(v, n * block.map_or(1, |b| b.count));
+            let axes = tensor.dims.iter().enumerate().filter(|(_, n)| **n > 1 && !tensor.is_empty());
+            for (axis, &n) in axes {
+                let divides = |b: &Blocks| tensor.dims.get(b.axis).is_some_and(|d| d % b.count.max(1) == 0);
+                let block = blocks.iter().find(|b| b.0 == axis).map(|b| b.1).filter(divides);
+                let count = n.saturating_mul(block.map_or(1, |b| b.count));
+                if count > MAX_POSITIONS {
+                    continue;
+                }
+                let ids = self.fresh(v, count);
                 let mut bundle = Bundle::single(axis, ids, true);
                 bundle.owner = Some((v, axis));
                 if let Some(b) = block {
@@ -121,7 +142,7 @@ impl State {
         let layout = self.layout(graph, shuffle.input);
         let reorder = |b: &Bundle| if b.axes.contains(&shuffle.axis) { take(b, shuffle.axis, &shuffle.order) } else { b.clone() };
         if let Some(output) = node.output(0) {
-            self.layouts.insert(output, Layout { bundles: layout.bundles.iter().map(reorder).collect() });
+            self.layouts.insert(output, Layout::from(layout.bundles.iter().map(reorder).collect::<Vec<_>>()));
         }
     }
 
@@ -149,6 +170,7 @@ impl State {
         for (&x, &y) in a.iter().zip(b.iter()) {
             self.classes.unite(x, y);
         }
+        self.spend(a.len());
         // Kept alive here, so that the addresses above stay theirs.
         self.united.push((a.clone(), b.clone(), node));
     }
@@ -158,6 +180,9 @@ impl State {
         if let Some(set) = self.row_index.get(&key).and_then(|&i| self.row_sets.get(i)) {
             return set.rows.clone();
         }
+        // There are never more rows than positions, whatever an attribute says.
+        let count = count.min(cells.len());
+        self.spend(cells.len());
         let start = self.classes.fresh(count);
         let rows: Ids = (start..).take(count).collect();
         self.row_index.insert(key, self.row_sets.len());
@@ -210,6 +235,7 @@ impl Channels {
             }
             let mut cx = ChannelContext { graph, node, id, state: &mut state };
             match ops::lookup(node) {
+                Some(_) if cx.state.spent > MAX_STEPS => cx.pin_inputs("the model is too large to follow every channel"),
                 Some(op) => op.channels(&mut cx),
                 None => cx.pin_inputs(&format!("there is no rule for the operator {}", node.op_type)),
             }

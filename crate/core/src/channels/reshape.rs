@@ -1,6 +1,7 @@
 //! What a reshape does to a layout: runs of axes with equal products keep their positions, in row-major order.
 
 use super::context::ChannelContext;
+use super::MAX_POSITIONS;
 use super::layout::{Bundle, Layout, positions, strides};
 use crate::graph::Dim;
 use std::ops::Range;
@@ -45,7 +46,7 @@ fn prepare(cx: &mut ChannelContext<'_>, layout: &mut Layout, run: &Run, from: &[
     let known = |dims: &[Dim], r: &Range<usize>| dims.get(r.clone()).is_some_and(|d| d.iter().all(|d| d.length().is_some()));
     let keep = if known(from, &run.input) && known(to, &run.output) {
         let widest = layout.bundles.iter().filter(|b| b.axes.iter().any(|a| run.input.contains(a))).max_by_key(|b| b.ids.len());
-        widest.map(|b| b.axes.clone()).unwrap_or_default()
+        widest.filter(|b| joint_size(b, run, to) <= MAX_POSITIONS).map(|b| b.axes.clone()).unwrap_or_default()
     } else {
         Vec::new()
     };
@@ -66,6 +67,13 @@ fn out_of_order(layout: &Layout, run: &Run) -> Option<usize> {
         let inside: Vec<usize> = b.axes.iter().copied().filter(|a| run.input.contains(a)).collect();
         inside.iter().zip(inside.iter().skip(1)).find(|(a, b)| a > b).map(|(a, _)| *a)
     })
+}
+
+/// Positions of a bundle once the whole run is part of it.
+fn joint_size(b: &Bundle, run: &Run, to: &[Dim]) -> usize {
+    let others = b.axes.iter().zip(&b.lengths).filter(|(a, _)| !run.input.contains(a)).map(|(_, n)| *n);
+    let own = to.get(run.output.clone()).into_iter().flatten().filter_map(Dim::length);
+    others.chain(own).fold(1, usize::saturating_mul)
 }
 
 fn move_bundle(b: Bundle, run: &Run, from: &[Dim], to: &[Dim]) -> Option<Bundle> {

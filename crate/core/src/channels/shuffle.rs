@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Larger tensors are not followed element by element.
 const MAX_ELEMENTS: usize = 1 << 21;
+/// Elements followed in one graph: what lies behind is a reshape like any other.
+const MAX_ALL_ELEMENTS: usize = 1 << 23;
 /// Longest chain that is tried.
 const MAX_NODES: usize = 8;
 
@@ -36,11 +38,12 @@ impl Shuffles {
     /// Finds the shuffles of a graph.
     pub(super) fn find(graph: &Graph) -> Self {
         let mut out = Self::default();
+        let mut budget = MAX_ALL_ELEMENTS;
         for (id, _) in graph.nodes.iter() {
             if out.inner.contains(&id) || out.by_last.contains_key(&id) {
                 continue;
             }
-            if let Some((nodes, last, shuffle)) = chain(graph, id) {
+            if let Some((nodes, last, shuffle)) = chain(graph, id, &mut budget) {
                 out.inner.extend(nodes);
                 out.by_last.insert(last, shuffle);
             }
@@ -65,12 +68,12 @@ fn sample(shape: &Shape) -> Option<Vec<usize>> {
     shape.iter().map(|d| d.at_one().length()).collect()
 }
 
-fn chain(graph: &Graph, first: NodeId) -> Option<(Vec<NodeId>, NodeId, Shuffle)> {
+fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId>, NodeId, Shuffle)> {
     let input = graph.nodes[first].input(0)?;
     let start = graph.values[input].shape.as_ref()?;
     let lengths = sample(start)?;
-    let total: usize = lengths.iter().product();
-    if total > MAX_ELEMENTS || graph.values[input].is_parameter() || ops::lookup(&graph.nodes[first])?.permutes(&graph.nodes[first], lengths.len())?.is_some() {
+    let total = lengths.iter().try_fold(1usize, |p, &n| p.checked_mul(n))?;
+    if total > MAX_ELEMENTS.min(*budget) || graph.values[input].is_parameter() || ops::lookup(&graph.nodes[first])?.permutes(&graph.nodes[first], lengths.len())?.is_some() {
         return None;
     }
     let (mut nodes, mut node, mut steps) = (Vec::new(), first, Vec::new());
@@ -86,6 +89,7 @@ fn chain(graph: &Graph, first: NodeId) -> Option<(Vec<NodeId>, NodeId, Shuffle)>
         let value = &graph.values[output];
         if transposed && value.shape.as_ref() == Some(start) && steps.last().is_some_and(|s| s.1.is_none()) {
             nodes.pop();
+            *budget -= total;
             let (axis, order) = permutation(&lengths, &steps, start)?;
             return Some((nodes, node, Shuffle { input, axis, order }));
         }

@@ -135,7 +135,6 @@ fn freeze(graph: &Graph, output: ValueId, now: Option<&Constant>, edits: &mut Ed
 impl Model {
     /// Puts a tensor in the place of the one of the same name (initializer or Constant node).
     pub(crate) fn replace_tensor(&mut self, tensor: Tensor) {
-        self.external.remove(&tensor.name);
         let Some(graph) = self.proto.graph.as_option_mut() else { return };
         let slot = match graph.initializer.iter_mut().find(|t| t.name.as_deref() == Some(tensor.name.as_str())) {
             Some(t) => Some(t),

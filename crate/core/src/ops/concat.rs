@@ -1,10 +1,10 @@
 //! Concat and Split: positions of one axis, one part after the other.
 
 use super::{Operator, fold};
-use crate::channels::{Bundle, ChannelContext, Layout, PINNED, take};
+use crate::channels::{Bundle, ChannelContext, Layout, MAX_POSITIONS, PINNED, take};
 use crate::cut::CutContext;
 use crate::error::Result;
-use crate::graph::{Constant, Dim, Elements, Fact, InferContext, Shape, axis_of};
+use crate::graph::{Constant, Dim, Elements, Fact, InferContext, MAX_FOLDED, Shape, axis_of};
 
 /// Concat along an axis.
 #[derive(Debug)]
@@ -72,6 +72,10 @@ impl Operator for Concat {
 }
 
 fn join(parts: &[&Constant]) -> Option<Constant> {
+    let total: usize = parts.iter().map(|c| c.len()).sum();
+    if total > MAX_FOLDED {
+        return None;
+    }
     let ints: Option<Vec<&[Dim]>> = parts.iter().map(|c| c.as_ints()).collect();
     let floats: Option<Vec<&[f64]>> = parts.iter().map(|c| c.as_floats()).collect();
     let elements = match (ints, floats) {
@@ -79,7 +83,7 @@ fn join(parts: &[&Constant]) -> Option<Constant> {
         (_, Some(v)) => Elements::Floats(v.concat()),
         _ => return None,
     };
-    let dims = vec![parts.iter().map(|c| c.len()).sum()];
+    let dims = vec![total];
     Some(Constant { dtype: parts.first()?.dtype, dims, elements })
 }
 
@@ -110,9 +114,15 @@ fn concat_single(cx: &ChannelContext<'_>, layouts: &[Layout], axis: usize) -> Op
             }
             Some(_) => return None,
             None => {
-                let n = cx.lengths(i).get(axis).copied().flatten();
-                ids.extend(std::iter::repeat_n(PINNED, n?));
+                let n = cx.lengths(i).get(axis).copied().flatten()?;
+                if n > MAX_POSITIONS {
+                    return None;
+                }
+                ids.extend(std::iter::repeat_n(PINNED, n));
             }
+        }
+        if ids.len() > MAX_POSITIONS {
+            return None;
         }
     }
     any.then(|| Bundle::single(axis, ids.into(), zero))
@@ -135,6 +145,9 @@ fn concat_joint(cx: &mut ChannelContext<'_>, layouts: &mut [Layout], axis: usize
         cx.unite(&rows.first()?.ids, &r.ids);
     }
     let count: usize = outer.iter().product();
+    if parts.iter().map(|p| p.ids.len()).sum::<usize>() > MAX_POSITIONS {
+        return None;
+    }
     let mut ids = Vec::new();
     for row in 0..count {
         for p in &parts {
@@ -170,12 +183,17 @@ impl Operator for Split {
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype); count]) };
         let axis = cx.axis(cx.node.int("axis").unwrap_or(0), from.len())?;
         let total = from.get(axis).and_then(Dim::length);
-        let lengths = parts(cx.known_or_attribute(1, "split"), total, count);
+        let given = cx.known_or_attribute(1, "split");
+        if given.iter().flatten().any(|n| *n < 0) {
+            return Err(cx.bad_attribute("a part has a negative length"));
+        }
+        let lengths = parts(given, total, count);
         if let (Some(l), Some(t)) = (&lengths, total)
-            && (l.iter().sum::<usize>() != t || l.len() != count)
+            && (l.iter().fold(0, |s: usize, n| s.saturating_add(*n)) != t || l.len() != count)
         {
             return Err(cx.bad_shape(format!("parts {l:?} of an axis of {t}")));
         }
+        let mut start = 0usize;
         let facts = (0..count).map(|k| {
             let n = lengths.as_ref().and_then(|l| l.get(k)).map(|&n| Dim::from(n));
             let n = n.unwrap_or_else(|| Dim::symbol(format!("{}.part{k}", cx.node.name)));
@@ -184,9 +202,10 @@ impl Operator for Split {
                 *d = n;
             }
             let constant = lengths.as_ref().filter(|_| from.len() == 1).and_then(|l| {
-                let start: usize = l.iter().take(k).sum();
-                let len = l.get(k).copied()?;
-                fold::pick(x.constant.as_ref()?, vec![len], start..start + len)
+                let (c, len) = (x.constant.as_ref()?, l.get(k).copied()?);
+                let from = start;
+                start = start.saturating_add(len);
+                (start <= c.len()).then(|| fold::pick(c, vec![len], from..start)).flatten()
             });
             Fact { constant, ..Fact::new(x.dtype, shape) }
         });
@@ -206,11 +225,14 @@ impl Operator for Split {
             cx.keep_whole(&mut layout, axis, value, "it is split in parts of unknown length");
         }
         let mut start = 0;
+        // Only positions that the bundle has can be taken, whatever lengths the parts claim.
+        let most = layout.at(axis).map_or(0, |b| b.ids.len());
         for (k, n) in sizes.unwrap_or_default().into_iter().enumerate() {
-            let at: Vec<usize> = (start..start + n).collect();
-            start += n;
-            let bundles = layout.bundles.iter().map(|b| if b.axes.contains(&axis) { take(b, axis, &at) } else { b.clone() }).collect();
-            cx.set(k, Layout { bundles });
+            let end = start + n.min(most - start);
+            let at: Vec<usize> = (start..end).collect();
+            start = end;
+            let bundles: Vec<Bundle> = layout.bundles.iter().map(|b| if b.axes.contains(&axis) { take(b, axis, &at) } else { b.clone() }).collect();
+            cx.set(k, Layout::from(bundles));
         }
     }
 

@@ -51,8 +51,7 @@ impl Operator for ConstantOfShape {
         let zero = cx.node.tensor("value").is_none_or(|t| Tensor::from_proto(t, None).and_then(|t| t.to_f32()).is_ok_and(|v| v == [0.0]));
         let mut layout = Layout::default();
         for (axis, n) in cx.output_lengths(0).into_iter().enumerate() {
-            if let Some(n) = n.filter(|n| *n > 1) {
-                let ids = cx.fresh_zeros(n);
+            if let Some(ids) = n.filter(|n| *n > 1).and_then(|n| cx.fresh_zeros(n)) {
                 layout.bundles.push(Bundle::single(axis, ids, zero));
             }
         }

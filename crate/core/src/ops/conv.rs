@@ -7,6 +7,25 @@ use crate::cut::CutContext;
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node, product};
 
+/// Refuses group counts that do not divide axis 0 of the weights.
+fn check_groups(cx: &InferContext<'_>, weights: &[Dim]) -> Result<()> {
+    let given = cx.node.int("group").unwrap_or(1);
+    let divides = |n: i64| n.checked_rem(given) == Some(0);
+    if given < 1 || weights.first().and_then(Dim::known).is_some_and(|n| !divides(n)) {
+        return Err(cx.bad_attribute(format!("{given} groups do not fit weights {weights:?}")));
+    }
+    Ok(())
+}
+
+/// Refuses a bias that does not hold one number a channel.
+fn check_bias(cx: &InferContext<'_>, channels: &Dim) -> Result<()> {
+    match (cx.shape(2).map(Vec::as_slice), channels.known()) {
+        (Some([n]), Some(c)) if n.known().is_none_or(|n| n == c) => Ok(()),
+        (Some(bias), Some(c)) => Err(cx.bad_shape(format!("a bias {bias:?} for {c} channels"))),
+        _ => Ok(()),
+    }
+}
+
 fn groups(node: &Node) -> usize {
     usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(1).max(1)
 }
@@ -103,6 +122,8 @@ impl Operator for Conv {
         if xs.len() < 3 || ws.len() != xs.len() {
             return Err(cx.bad_shape(format!("data {xs:?} and weights {ws:?} do not fit a convolution")));
         }
+        check_groups(cx, ws)?;
+        check_bias(cx, ws.first().unwrap_or(&Dim::Known(1)))?;
         let group = Dim::from(groups(cx.node));
         if let (Some(Dim::Known(c)), Some(per)) = (xs.get(1), ws.get(1).map(|d| d.mul(&group)))
             && per.known().is_some_and(|p| p != *c)
@@ -188,9 +209,16 @@ impl Operator for ConvTranspose {
         if xs.len() < 3 || ws.len() != xs.len() {
             return Err(cx.bad_shape(format!("data {xs:?} and weights {ws:?} do not fit a transposed convolution")));
         }
+        check_groups(cx, ws)?;
+        if let (Some(Dim::Known(c)), Some(Dim::Known(n))) = (xs.get(1), ws.first())
+            && c != n
+        {
+            return Err(cx.bad_shape(format!("data have {c} channels, weights {ws:?} want {n}")));
+        }
         let kernel: Vec<Dim> = ws.iter().skip(2).cloned().collect();
         let window = Window::of(cx, &kernel)?;
         let channels = ws.get(1).map(|d| d.mul(&Dim::from(groups(cx.node)))).unwrap_or(Dim::Known(1));
+        check_bias(cx, &channels)?;
         let mut shape = vec![xs.first().cloned().unwrap_or(Dim::Known(1)), channels];
         let given = cx.node.ints("output_shape").filter(|v| !v.is_empty());
         for (k, d) in xs.iter().skip(2).enumerate() {

@@ -54,7 +54,7 @@ impl Operator for Unary {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let input = cx.required(0)?;
         let dtype = match cx.node.op_type.as_str() {
-            "Cast" => Some(DataType::from_number(cx.node.int("to").unwrap_or(0) as i32).map_err(|e| e.at(cx.node.place()))?),
+            "Cast" => Some(DataType::from_number(i32::try_from(cx.node.int("to").unwrap_or(0)).unwrap_or(-1)).map_err(|e| e.at(cx.node.place()))?),
             op if is_comparison(op) => Some(DataType::Bool),
             _ => input.dtype,
         };

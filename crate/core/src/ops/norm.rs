@@ -126,6 +126,11 @@ pub struct GroupNormalization;
 
 impl Operator for GroupNormalization {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        let groups = cx.node.int("num_groups").unwrap_or(1);
+        let channels = cx.shape(0).and_then(|s| s.get(1)).and_then(Dim::known);
+        if groups < 1 || channels.is_some_and(|c| c.checked_rem(groups) != Some(0)) {
+            return Err(cx.bad_attribute(format!("{groups} groups do not divide the channels")));
+        }
         same_as_input(cx)
     }
 

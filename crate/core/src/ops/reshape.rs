@@ -39,7 +39,9 @@ pub fn resolve(from: &[Dim], target: &[Dim], allow_zero: bool) -> Option<Shape> 
         out.push(match t {
             Dim::Known(0) if !allow_zero => from.get(i)?.clone(),
             Dim::Known(-1) => {
-                open = Some(i);
+                if open.replace(i).is_some() {
+                    return None; // only one length can be left open
+                }
                 Dim::Known(1)
             }
             t => t.clone(),
@@ -149,6 +151,9 @@ impl Operator for Squeeze {
             Some(axes) => axes.iter().map(|&a| cx.axis(a, from.len())).collect::<Result<_>>()?,
             None => (0..from.len()).filter(|&i| from.get(i) == Some(&Dim::Known(1))).collect(),
         };
+        if let Some(axis) = gone.iter().find(|&&i| from.get(i).and_then(Dim::known).is_some_and(|n| n != 1)) {
+            return Err(cx.bad_shape(format!("axis {axis} of {from:?} is squeezed, but its length is not 1")));
+        }
         let shape: Shape = from.iter().enumerate().filter(|(i, _)| !gone.contains(i)).map(|(_, d)| d.clone()).collect();
         Ok(vec![Fact { constant: fold::reshaped(x.constant.as_ref(), &shape), ..Fact::new(x.dtype, shape) }])
     }
@@ -173,7 +178,10 @@ impl Operator for Unsqueeze {
             return Ok(vec![Fact::of_type(x.dtype)]);
         };
         let rank = from.len() + axes.len();
-        let new: Vec<usize> = axes.iter().map(|&a| cx.axis(a, rank)).collect::<Result<_>>()?;
+        let new: std::collections::BTreeSet<usize> = axes.iter().map(|&a| cx.axis(a, rank)).collect::<Result<_>>()?;
+        if new.len() < axes.len() {
+            return Err(cx.bad_attribute(format!("axes {axes:?} name one twice")));
+        }
         let mut old = from.iter();
         let shape: Shape = (0..rank)
             .map(|i| if new.contains(&i) { Dim::Known(1) } else { old.next().cloned().unwrap_or(Dim::Known(1)) })
@@ -261,8 +269,7 @@ impl Operator for Expand {
         for (axis, n) in to.iter().enumerate() {
             let one = axis.checked_sub(shift).is_none_or(|k| from.get(k) == Some(&Some(1)));
             // Copies of one position may go one by one.
-            if let Some(n) = n.filter(|n| *n > 1 && one) {
-                let ids = cx.fresh_zeros(n);
+            if let Some(ids) = n.filter(|n| *n > 1 && one).and_then(|n| cx.fresh_zeros(n)) {
                 out.bundles.push(Bundle::single(axis, ids, false));
             }
         }

@@ -101,7 +101,7 @@ impl Recurrent {
                 1 => Bundle::single(inner, hidden.ids.clone(), false),
                 _ => Bundle::joint(vec![outer, inner], vec![d, size], hidden.ids.clone(), false),
             };
-            Layout { bundles: vec![b] }
+            Layout::from(vec![b])
         };
         let first = batch_first(cx.node);
         let state = if first { joint(1, 2) } else { joint(0, 2) };

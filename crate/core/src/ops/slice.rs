@@ -1,7 +1,7 @@
 //! Slice, Gather and Pad: positions of axes are picked or surrounded.
 
 use super::{Operator, fold};
-use crate::channels::{Bundle, ChannelContext, Ids, Layout, Role, positions, strides, take};
+use crate::channels::{Bundle, ChannelContext, Ids, Layout, MAX_POSITIONS, Role, positions, strides, take};
 use crate::cut::CutContext;
 use crate::error::Result;
 use crate::graph::{Constant, Dim, Fact, InferContext, Shape, axis_of};
@@ -20,8 +20,11 @@ struct Part {
 }
 
 impl Part {
-    /// Positions taken along an axis of length `n`.
+    /// Positions taken along an axis of length `n`, unless it is longer than any axis of channels.
     fn positions(&self, n: usize) -> Option<Vec<usize>> {
+        if n > MAX_POSITIONS {
+            return None;
+        }
         let (n, step) = (i64::try_from(n).ok()?, self.step);
         let wrap = |v: i64| if v < 0 { v.saturating_add(n) } else { v };
         let (start, end) = (wrap(self.start.known()?), wrap(self.end.known()?));
@@ -42,20 +45,30 @@ impl Part {
         Some(out)
     }
 
+    /// How many positions are taken along an axis of length `n`.
+    fn count(&self, n: i64) -> Option<i64> {
+        let wrap = |v: i64| if v < 0 { v.saturating_add(n) } else { v };
+        let (start, end) = (wrap(self.start.known()?), wrap(self.end.known()?));
+        let room = if self.step > 0 { end.clamp(0, n) - start.clamp(0, n) } else { start.clamp(-1, n - 1) - end.clamp(-1, n - 1) };
+        let step = i64::try_from(self.step.unsigned_abs()).unwrap_or(i64::MAX);
+        let whole = room.max(0) / step;
+        Some(whole + i64::from(room.max(0) % step != 0))
+    }
+
     /// Length of what is taken from an axis of length `d`, symbolic where it must be.
     fn length(&self, d: &Dim, name: &str) -> Dim {
-        if let Some(p) = d.length().and_then(|n| self.positions(n)) {
-            return Dim::from(p.len());
+        if let Some(count) = d.known().and_then(|n| self.count(n)) {
+            return Dim::Known(count);
         }
         let far = |v: &Dim| v.known().is_some_and(|n| n >= i64::from(i32::MAX));
         let (start, end) = (self.start.known(), self.end.known());
         match (start, self.step) {
             (Some(s), step) if s >= 0 && step > 0 && (far(&self.end) || self.end == *d) => {
-                let left = d.sub(&Dim::Known(s)).add(&Dim::Known(step - 1));
+                let left = d.sub(&Dim::Known(s)).add(&Dim::Known(step.saturating_sub(1)));
                 left.div_floor(&Dim::Known(step)).unwrap_or_else(|| Dim::symbol(name))
             }
-            (Some(s), 1) if s >= 0 && end.is_some_and(|e| e < 0) => d.add(&Dim::Known(end.unwrap_or(0) - s)),
-            (Some(s), 1) if s < 0 && far(&self.end) => Dim::Known(-s),
+            (Some(s), 1) if s >= 0 && end.is_some_and(|e| e < 0) => d.add(&Dim::Known(end.unwrap_or(0).saturating_sub(s))),
+            (Some(s), 1) if s < 0 && far(&self.end) => Dim::Known(s.saturating_neg()),
             // Up to a symbolic length: exporters only take what is there.
             (Some(s), 1) if s >= 0 && end.is_none() => self.end.sub(&Dim::Known(s)),
             _ => Dim::symbol(name),
@@ -170,6 +183,9 @@ impl Slice {
 
 /// The picked elements of a small constant.
 fn fold_slice(c: &Constant, parts: &[Part]) -> Option<Constant> {
+    if c.is_empty() {
+        return None;
+    }
     let mut picked: Vec<Vec<usize>> = c.dims.iter().map(|&n| (0..n).collect()).collect();
     for p in parts {
         let n = *c.dims.get(p.axis)?;
@@ -183,8 +199,16 @@ fn fold_slice(c: &Constant, parts: &[Part]) -> Option<Constant> {
     fold::pick(c, dims, at?.into_iter())
 }
 
+/// Whether so many positions of an axis can be picked: indices may repeat.
+fn fits(layout: &Layout, axis: usize, count: usize) -> bool {
+    layout.at(axis).is_none_or(|b| {
+        let n = b.rank_of(axis).and_then(|r| b.lengths.get(r)).copied().unwrap_or(1).max(1);
+        (b.ids.len() / n).saturating_mul(count) <= MAX_POSITIONS
+    })
+}
+
 fn moved(layout: Layout, axis: usize, at: &[usize]) -> Layout {
-    Layout { bundles: layout.bundles.iter().map(|b| if b.axes.contains(&axis) { take(b, axis, at) } else { b.clone() }).collect() }
+    layout.bundles.iter().map(|b| if b.axes.contains(&axis) { take(b, axis, at) } else { b.clone() }).collect::<Vec<_>>().into()
 }
 
 /// Gather along an axis; with constant indices positions move, with computed ones the axis stays whole.
@@ -219,7 +243,7 @@ impl Operator for Gather {
         let n = lengths.get(axis).copied().flatten();
         let at: Option<Vec<usize>> = cx.known(1).and_then(|v| v.iter().map(|&i| axis_of(i, n?)).collect());
         let picked = match at {
-            Some(at) if rank <= 1 => Some(at),
+            Some(at) if rank <= 1 && fits(&layout, axis, at.len()) => Some(at),
             _ => {
                 let value = cx.node.input(0);
                 cx.keep_whole(&mut layout, axis, value, "positions along it are picked by number");
@@ -324,9 +348,9 @@ impl Operator for Pad {
             let amount = known.as_ref().and_then(|k| k.get(axis)).copied();
             match amount {
                 Some((0, 0)) => {}
-                Some((a, b)) if zero && a >= 0 && b >= 0 => surround(cx, &mut layout, axis, a as usize, b as usize),
+                Some((a, b)) if zero && a >= 0 && b >= 0 => surround(cx, &mut layout, axis, (a, b)),
                 Some((a, b)) if a <= 0 && b <= 0 => {
-                    if let Some(n) = cx.lengths(0).get(axis).copied().flatten() {
+                    if let (Some(n), true) = (cx.lengths(0).get(axis).copied().flatten(), layout.at(axis).is_some()) {
                         let at: Vec<usize> = (a.unsigned_abs() as usize..n.saturating_sub(b.unsigned_abs() as usize)).collect();
                         layout = moved(layout, axis, &at);
                     }
@@ -382,14 +406,18 @@ fn pads_with_zero(cx: &ChannelContext<'_>) -> bool {
     }
 }
 
-fn surround(cx: &mut ChannelContext<'_>, layout: &mut Layout, axis: usize, before: usize, after: usize) {
+fn surround(cx: &mut ChannelContext<'_>, layout: &mut Layout, axis: usize, amounts: (i64, i64)) {
     let Some(at) = layout.index_of(axis) else { return };
     if layout.bundles.get(at).is_some_and(|b| b.axes.len() > 1) {
         let value = cx.node.input(0);
         return cx.keep_whole(layout, axis, value, "it is padded together with other axes");
     }
+    let mut fresh = |n: i64| usize::try_from(n).ok().and_then(|n| cx.fresh_zeros(n));
+    let (Some(front), Some(back)) = (fresh(amounts.0), fresh(amounts.1)) else {
+        let value = cx.node.input(0);
+        return cx.keep_whole(layout, axis, value, "it is padded by more than can be followed");
+    };
     let b = layout.bundles.remove(at);
-    let (front, back): (Ids, Ids) = (cx.fresh_zeros(before), cx.fresh_zeros(after));
     let ids: Ids = front.iter().chain(b.ids.iter()).chain(back.iter()).copied().collect();
     layout.bundles.insert(at, Bundle::single(axis, ids, b.zero));
 }

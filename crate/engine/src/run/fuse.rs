@@ -71,7 +71,7 @@ impl Network {
     fn affine(&self, step: &Step) -> Option<Affine> {
         let node = self.node(step);
         let plain = node.op_type == "BatchNormalization" && node.int("training_mode").unwrap_or(0) == 0 && node.int("spatial").unwrap_or(1) != 0;
-        let single = node.outputs.iter().skip(1).flatten().next().is_none();
+        let single = step.outputs.iter().skip(1).flatten().next().is_none();
         if !plain || !single {
             return None;
         }

@@ -1,7 +1,10 @@
 //! Where the reference files are and how tests read them.
 
+#![allow(dead_code)] // each test file uses its own part
+
 use bytes::Bytes;
 use lopper_core::onnx::Model;
+use lopper_engine::{Device, DeviceChoice};
 use std::path::PathBuf;
 
 /// A folder of reference files beside the repository, or a loud note that it is missing.
@@ -36,4 +39,12 @@ pub fn floats(value: &serde_json::Value) -> Vec<f64> {
 
 pub fn worst(a: impl IntoIterator<Item = f64>, b: impl IntoIterator<Item = f64>) -> f64 {
     a.into_iter().zip(b).map(|(a, b)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() }).fold(0.0, f64::max)
+}
+
+/// The device that `LOPPER_DEVICE` asks for, the CPU by default.
+pub fn device() -> Device {
+    let choice: DeviceChoice = std::env::var("LOPPER_DEVICE").map_or(DeviceChoice::Cpu, |d| d.parse().unwrap());
+    let device = lopper_engine::block_on(Device::open(choice)).unwrap();
+    println!("on {} ({:?}): {}", device.name(), device.kind(), device.why());
+    device
 }

@@ -1,0 +1,226 @@
+//! What can be written on the command line.
+
+use clap::{Args as Group, Parser, Subcommand};
+use lopper_pipeline::{Criterion, DeviceChoice, Scope};
+use std::path::PathBuf;
+
+/// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
+/// ones out, proves the cut, and repairs the accuracy.
+#[derive(Debug, Parser)]
+#[command(name = "lopper", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a model's groups, sizes, and what cannot be cut and why.
+    Inspect(Inspect),
+    /// Score every filter of every convolution and linear layer.
+    Score(Score),
+    /// Cut channels out of a model and prove the cut.
+    Prune(Prune),
+    /// Measure a model's accuracy on labelled images.
+    Eval(Eval),
+    /// Fine-tune a model on labelled images.
+    Tune(Tune),
+    /// Check a pruned file against its original and its report.
+    Verify(Verify),
+    /// Read a model and write it again unchanged.
+    #[command(hide = true)]
+    Copy(Copy),
+    /// Train the sample model that the page opens with one click.
+    #[command(hide = true)]
+    SampleTrain(SampleTrain),
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Group)]
+pub struct Inspect {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `score`.
+#[derive(Debug, Group)]
+pub struct Score {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Criterion: l1 or l2.
+    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
+    pub criterion: Criterion,
+    /// Images, for criteria that need some: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N")]
+    pub normalize: Option<String>,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device)]
+    pub device: Option<DeviceChoice>,
+    /// Print JSON: {"<weight initializer>": [score per filter]}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `prune`.
+#[derive(Debug, Group)]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["ratio", "macs"])))]
+pub struct Prune {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Where the smaller model goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Criterion: l1 or l2.
+    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
+    pub criterion: Criterion,
+    /// Whether each group loses the same share, or all channels compete: group or global.
+    #[arg(long, value_parser = scope, default_value = "group")]
+    pub scope: Scope,
+    /// Share of the channels that go, 0 <= R < 1.
+    #[arg(long, value_name = "R")]
+    pub ratio: Option<f64>,
+    /// Share of the original's multiply-accumulates that stays, 0 < R <= 1.
+    #[arg(long, value_name = "R")]
+    pub macs: Option<f64>,
+    /// Groups, initializers or nodes whose groups stay whole; `*` and `?` are wild. May be given several times.
+    #[arg(long, value_name = "GLOB")]
+    pub lock: Vec<String>,
+    /// Fewest channels that a group keeps.
+    #[arg(long, value_name = "N")]
+    pub floor: Option<usize>,
+    /// Keep a multiple of N channels in every group.
+    #[arg(long, value_name = "N")]
+    pub multiple: Option<usize>,
+    /// Seed of whatever is drawn at random.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Allow OUT to be MODEL itself.
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, Group)]
+pub struct Eval {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Labelled images: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: PathBuf,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N", default_value = "imagenet")]
+    pub normalize: String,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Take only N images, spread evenly over all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tune`.
+#[derive(Debug, Group)]
+pub struct Tune {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Where the tuned model goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Labelled images: an npz file, a zip or a folder. A tenth is kept back to watch the accuracy.
+    #[arg(long, value_name = "D")]
+    pub data: PathBuf,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N", default_value = "imagenet")]
+    pub normalize: String,
+    /// Passes over the images.
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "steps")]
+    pub epochs: usize,
+    /// Steps in all, instead of whole passes.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// The highest learning rate.
+    #[arg(long, value_name = "F", default_value_t = 0.02)]
+    pub lr: f64,
+    /// Images a step.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub batch: usize,
+    /// Seed of the split, the order of the images and their augmentation.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Allow OUT to be MODEL itself.
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Group)]
+pub struct Verify {
+    /// The model before the cut.
+    pub original: PathBuf,
+    /// The model after the cut.
+    pub pruned: PathBuf,
+    /// The report of the cut.
+    #[arg(long, value_name = "FILE")]
+    pub report: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `copy`.
+#[derive(Debug, Group)]
+pub struct Copy {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Where the copy goes.
+    pub output: PathBuf,
+}
+
+/// Arguments of `sample-train`.
+#[derive(Debug, Group)]
+pub struct SampleTrain {
+    /// Where the model goes; the build embeds crate/pipeline/assets/sample.onnx.
+    pub output: PathBuf,
+    /// Passes over the 10,000 drawn images.
+    #[arg(long, default_value_t = 11)]
+    pub epochs: usize,
+}
+
+fn criterion(name: &str) -> Result<Criterion, String> {
+    Criterion::parse(name).map_err(|e| e.message().to_owned())
+}
+
+fn device(name: &str) -> Result<DeviceChoice, String> {
+    name.parse().map_err(|e: lopper_pipeline::Error| e.message().to_owned())
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    match name {
+        "group" => Ok(Scope::Group),
+        "global" => Ok(Scope::Global),
+        _ => Err("choose group or global".to_owned()),
+    }
+}

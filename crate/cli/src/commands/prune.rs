@@ -1,0 +1,71 @@
+//! `lopper prune`
+
+use super::{open, print_json};
+use crate::args::Prune;
+use crate::files;
+use crate::table::{Table, count, left};
+use crate::terminal::Terminal;
+use lopper_pipeline::{Change, Code, CutSummary, Error, PlanOptions, Result, Target, Unproved, Which, block_on};
+
+/// Cuts a model and writes it with its report.
+pub fn run(args: &Prune) -> Result<()> {
+    let target = match (args.ratio, args.macs) {
+        (Some(ratio), None) => Target::Ratio(ratio),
+        (None, Some(macs)) => Target::Macs(macs),
+        _ => return Err(Error::new(Code::Usage, "give either --ratio or --macs")),
+    };
+    let options = PlanOptions {
+        criterion: args.criterion,
+        scope: args.scope,
+        target,
+        floor: args.floor,
+        multiple: args.multiple,
+        locks: args.lock.clone(),
+        seed: args.seed,
+    };
+    options.check()?;
+    files::guard(&args.output, &[&args.model], args.force)?;
+    if let Some(report) = &args.report {
+        files::guard(report, &[&args.model, &args.output], false)?;
+    }
+    let mut session = open(&args.model)?;
+    let terminal = Terminal::new();
+    let summary = block_on(session.cut(&options, &terminal))?;
+    terminal.clear();
+    let files = session.export(Which::Cut, Unproved::Allow)?;
+    files::write(&args.output, &files.model)?;
+    if let Some(report) = &args.report {
+        files::write(report, files.report.as_bytes())?;
+    }
+    if let Some(why) = &summary.not_proved {
+        eprintln!("lopper: warning: the cut was NOT proved, because {why}");
+    }
+    if args.json {
+        return print_json(&summary);
+    }
+    print(args, &summary);
+    Ok(())
+}
+
+fn print(args: &Prune, s: &CutSummary) {
+    println!("{} -> {}", args.model.display(), args.output.display());
+    let mut table = Table::new(&["", ">before", ">after", ">left"]);
+    let mut line = |name: &str, c: Change| table.row([name.to_owned(), count(c.before), count(c.after), left(c.before, c.after)]);
+    line("parameters", s.estimate.parameters);
+    line("MACs", s.estimate.macs);
+    line("bytes", s.estimate.bytes);
+    let sum = |f: fn(&lopper_pipeline::GroupChange) -> usize| s.estimate.groups.iter().map(f).sum::<usize>() as u64;
+    line("channels", Change { before: sum(|g| g.channels), after: sum(|g| g.kept) });
+    table.print();
+    match (s.max_error, s.exact) {
+        (Some(e), true) => println!(
+            "proof: the cut model equals the masked original; largest difference {e:.1e} of the largest output ({:.0e} is allowed)",
+            s.tolerance
+        ),
+        (Some(e), false) => println!(
+            "proof: not exact, since statistics run over cut channels in {}; largest difference {e:.1e} of the largest output",
+            s.renormalised.join(", ")
+        ),
+        (None, _) => println!("proof: not run, because {}", s.not_proved.as_deref().unwrap_or("the model cannot be run")),
+    }
+}
