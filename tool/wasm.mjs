@@ -20,7 +20,8 @@ export async function buildWasm({ force = false } = {}) {
   await cargoWasm('build');
   const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
   await rm(pkg, { recursive: true, force: true });
-  await run(bindgen, ['--target', 'web', '--out-dir', pkg, path.join(targets, target, 'web', 'lopper_web.wasm')]);
+  // Cargo's `strip` does not reach a crate that has its own opt-level in the profile: the names go here.
+  await run(bindgen, ['--target', 'web', '--remove-name-section', '--remove-producers-section', '--out-dir', pkg, path.join(targets, target, 'web', 'lopper_web.wasm')]);
   const { size } = await stat(path.join(pkg, 'lopper_web_bg.wasm'));
   console.log(`www/pkg/lopper_web_bg.wasm: ${(size / 1e6).toFixed(2)} MB`);
   // The digest taken before: an edit made during the build asks for another one.

@@ -3,6 +3,8 @@
 use crate::channels::{Bundle, Channels, PINNED};
 use crate::error::{Code, Error, Result};
 use crate::graph::{Dim, Graph, Shape, ValueId};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// Classes that go, and what that leaves of layouts.
 #[derive(Debug)]
@@ -11,15 +13,8 @@ pub struct Kept<'a> {
     channels: &'a Channels,
     classes: &'a [u32],
     gone: Vec<bool>,
-}
-
-/// What is left of a bundle: for each row (a position of all axes but the last) the columns that stay.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Left {
-    /// Length of each axis after the cut.
-    pub lengths: Vec<usize>,
-    /// Kept positions of the joint list, in order.
-    pub positions: Vec<usize>,
+    /// Lengths that are left of lists met before: values share them.
+    lengths: RefCell<HashMap<(usize, Vec<usize>), Option<Vec<usize>>>>,
 }
 
 impl<'a> Kept<'a> {
@@ -34,7 +29,7 @@ impl<'a> Kept<'a> {
                 *slot = true;
             }
         }
-        Self { graph, channels, classes, gone }
+        Self { graph, channels, classes, gone, lengths: RefCell::default() }
     }
 
     /// Whether the channel of an id goes.
@@ -47,33 +42,40 @@ impl<'a> Kept<'a> {
         self.channels.layouts.get(&value).and_then(|l| l.at(axis))
     }
 
-    /// What is left of a bundle.
+    /// Length of each axis of a bundle after the cut.
     ///
     /// # Errors
     /// When rows keep different numbers of positions: a plan must not ask for that.
-    pub fn left(&self, bundle: &Bundle) -> Result<Left> {
-        let positions: Vec<usize> = (bundle.ids.iter().enumerate()).filter(|(_, id)| !self.goes(**id)).map(|(i, _)| i).collect();
-        let lengths = grid(&positions, &bundle.lengths).ok_or_else(|| {
+    pub fn lengths(&self, bundle: &Bundle) -> Result<Vec<usize>> {
+        // The analysis holds every list, so an address stays that of one list.
+        let key = (bundle.ids.as_ptr() as usize, bundle.lengths.clone());
+        let known = self.lengths.borrow().get(&key).cloned();
+        let lengths = known.unwrap_or_else(|| {
+            let stay: Vec<usize> = bundle.ids.iter().enumerate().filter(|(_, id)| !self.goes(**id)).map(|(i, _)| i).collect();
+            let lengths = grid(&stay, &bundle.lengths);
+            self.lengths.borrow_mut().insert(key, lengths.clone());
+            lengths
+        });
+        lengths.ok_or_else(|| {
             Error::new(Code::Invalid, format!("what is left of axes {:?} is no grid: rows would keep different numbers", bundle.axes))
-        })?;
-        Ok(Left { lengths, positions })
+        })
     }
 
     /// Length of an axis after the cut.
     ///
     /// # Errors
-    /// As [`Self::left`].
+    /// As [`Self::lengths`].
     pub fn length(&self, value: ValueId, axis: usize, old: &Dim) -> Result<Dim> {
         let Some(b) = self.bundle(value, axis) else { return Ok(old.clone()) };
         let skip = b.lengths.len() - b.axes.len();
-        let left = self.left(b).map_err(|e| e.at(format!("value {:?}", self.graph.values[value].name)))?;
-        Ok(b.rank_of(axis).and_then(|r| left.lengths.get(r + skip)).map_or_else(|| old.clone(), |&n| Dim::from(n)))
+        let lengths = self.lengths(b).map_err(|e| e.at(format!("value {:?}", self.graph.values[value].name)))?;
+        Ok(b.rank_of(axis).and_then(|r| lengths.get(r + skip)).map_or_else(|| old.clone(), |&n| Dim::from(n)))
     }
 
     /// Shape of a value after the cut, if it is known.
     ///
     /// # Errors
-    /// As [`Self::left`].
+    /// As [`Self::lengths`].
     pub fn shape(&self, value: ValueId) -> Result<Option<Shape>> {
         let Some(shape) = &self.graph.values[value].shape else { return Ok(None) };
         shape.iter().enumerate().map(|(axis, d)| self.length(value, axis, d)).collect::<Result<Shape>>().map(Some)

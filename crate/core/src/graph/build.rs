@@ -150,6 +150,9 @@ impl Graph {
         };
         let opset = opsets.get(domain.as_str()).copied().unwrap_or(1);
         let node = Node { name, op_type, domain, opset, inputs, outputs, captures, attributes: proto.attribute.clone(), position };
+        if node.domain.is_empty() {
+            check_attributes(&node)?;
+        }
         if node.op_type == "Constant" && node.domain.is_empty() {
             self.add_constant(model, &node)?;
         }
@@ -176,6 +179,27 @@ impl Graph {
         self.set_tensor(output, tensor);
         Ok(())
     }
+}
+
+/// Types of attributes that mean the same in every standard operator that has them.
+const ATTRIBUTES: &[(i32, &str, &[&str])] = &[
+    (1, "a number", &["alpha", "beta", "epsilon"]),
+    (2, "a whole number", &["allowzero", "axis", "ceil_mode", "group", "hidden_size", "keepdims", "num_groups", "to", "transA", "transB"]),
+    (3, "a text", &["auto_pad", "direction", "mode"]),
+    (5, "a graph", &["body", "else_branch", "then_branch"]),
+    (7, "a list of whole numbers", &["axes", "dilations", "kernel_shape", "output_padding", "pads", "perm", "split", "strides"]),
+];
+
+/// Refuses attributes of the wrong type, whose default would otherwise be taken.
+fn check_attributes(node: &Node) -> Result<()> {
+    for a in &node.attributes {
+        let name = a.name.as_deref().unwrap_or_default();
+        let Some((want, text, _)) = ATTRIBUTES.iter().find(|(_, _, names)| names.contains(&name)) else { continue };
+        if a.r#type.is_some_and(|t| t != 0 && t != *want) {
+            return Err(Error::new(Code::BadAttribute, format!("{}: the attribute {name:?} has to be {text}", node.place())));
+        }
+    }
+    Ok(())
 }
 
 /// The standard domain has two spellings.

@@ -108,7 +108,8 @@ impl Node {
 
     /// A whole-number attribute.
     pub fn int(&self, name: &str) -> Option<i64> {
-        self.attribute(name).and_then(|a| a.i)
+        // Some writers leave out a zero, which is what an absent field means.
+        self.attribute(name).and_then(|a| a.i.or_else(|| (a.r#type == Some(2)).then_some(0)))
     }
 
     /// A list of whole numbers.

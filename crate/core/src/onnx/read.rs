@@ -54,13 +54,13 @@ impl Model {
         if bytes.is_empty() {
             return Err(Error::new(Code::Truncated, "the file is empty"));
         }
-        let limit = memory_limit(bytes.len());
+        let (limit, first) = (memory_limit(bytes.len()), bytes.first().copied());
         let proto: ModelProto = DecodeOptions::new()
             .with_recursion_limit(MAX_DEPTH)
             .with_element_memory_limit(limit)
             .with_unknown_field_limit(100_000)
             .decode(&mut bytes)
-            .map_err(explain)?;
+            .map_err(|e| explain(e, first))?;
         if proto.ir_version.is_none() && proto.opset_import.is_empty() {
             return Err(Error::new(Code::NotOnnx, "this is no ONNX model: it names neither an IR version nor an operator set"));
         }
@@ -99,13 +99,19 @@ pub(super) fn external_key(t: &TensorProto) -> Option<String> {
     (t.data_location == Some(1)).then(|| format!("{:?}", t.external_data))
 }
 
-fn explain(e: DecodeError) -> Error {
+/// Whether a file can start with this byte: the tags of a model's fields below 16, or the first half of a longer tag.
+fn starts_model(byte: u8) -> bool {
+    matches!(byte, 0x08 | 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72 | 0x80..)
+}
+
+fn explain(e: DecodeError, first: Option<u8>) -> Error {
     match e {
+        _ if first.is_none_or(|b| !starts_model(b)) => Error::new(Code::NotOnnx, "the bytes are no ONNX model: it does not start like one"),
         DecodeError::UnexpectedEof => Error::new(Code::Truncated, "the file ends in the middle: it was cut short or is no ONNX model"),
         DecodeError::RecursionLimitExceeded => {
             Error::new(Code::TooDeep, format!("messages are nested more than {MAX_DEPTH} deep: no exporter writes such a model"))
         }
-        DecodeError::MessageTooLarge | DecodeError::UnknownFieldLimitExceeded => {
+        DecodeError::MessageTooLarge | DecodeError::UnknownFieldLimitExceeded | DecodeError::ElementMemoryLimitExceeded => {
             Error::new(Code::TooLarge, format!("the file exceeds a limit of the reader ({e})"))
         }
         other => Error::new(Code::NotOnnx, format!("the bytes are no ONNX model ({other})")),

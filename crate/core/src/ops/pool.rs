@@ -27,6 +27,11 @@ impl Window {
         if kernel.iter().any(|k| k.known().is_some_and(|k| k < 1)) {
             return Err(cx.bad_attribute(format!("a kernel of {kernel:?}")));
         }
+        let given = cx.node.ints("kernel_shape").unwrap_or_default();
+        let differs = given.iter().zip(kernel).any(|(g, k)| k.known().is_some_and(|k| k != *g));
+        if !given.is_empty() && (given.len() != n || differs) {
+            return Err(cx.bad_attribute(format!("kernel_shape {given:?} does not fit weights whose kernel is {kernel:?}")));
+        }
         let list = |name: &str, len: usize, default: i64| -> Result<Vec<i64>> {
             let v = match cx.node.ints(name) {
                 Some(v) if !v.is_empty() => v.to_vec(),

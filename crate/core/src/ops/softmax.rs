@@ -12,6 +12,11 @@ pub struct Softmax;
 impl Operator for Softmax {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        if let (Some(axis), Some(rank)) = (cx.node.int("axis"), x.shape.as_ref().map(Vec::len))
+            && axis != rank as i64
+        {
+            cx.axis(axis, rank)?;
+        }
         Ok(vec![Fact { dtype: x.dtype, shape: x.shape.clone(), constant: None }])
     }
 

@@ -3,4 +3,6 @@
 
 pub mod build;
 pub mod chain;
+pub mod malformed;
 pub mod models;
+pub mod mutate;

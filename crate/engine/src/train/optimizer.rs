@@ -81,3 +81,63 @@ impl Optimizer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::HostTensor;
+    use burn::tensor::Device;
+
+    const RATE: f64 = 0.1;
+    const GRADIENTS: [f64; 4] = [0.5, -0.25, 1e-3, 2.0];
+
+    /// A weight that starts at 1, after each of four steps.
+    fn path(optimizer: Optimizer) -> Vec<f64> {
+        let device = Device::flex();
+        let one = |v: f64| DeviceTensor::upload(&HostTensor::f32(vec![1, 1], vec![v as f32]).unwrap(), &device).unwrap();
+        let mut p = Parameter { name: String::new(), slot: 0, tensor: one(1.0), first: None, second: None };
+        let mut path = Vec::new();
+        for (i, g) in GRADIENTS.into_iter().enumerate() {
+            optimizer.update(&mut p, one(g), RATE, i + 1).unwrap();
+            let host = crate::block_on(p.tensor.clone().download()).unwrap();
+            path.push(f64::from(host.as_f32().unwrap()[0]));
+        }
+        path
+    }
+
+    fn follows(optimizer: Optimizer, mut rule: impl FnMut(f64, f64, i32) -> f64) {
+        let mut w = 1.0;
+        for (i, (g, got)) in GRADIENTS.into_iter().zip(path(optimizer)).enumerate() {
+            w = rule(w, g, i as i32 + 1);
+            assert!((w - got).abs() < 2e-6, "step {}: {got} instead of {w}", i + 1);
+        }
+    }
+
+    #[test]
+    fn sgd_is_plain_with_momentum_and_with_nesterov() {
+        let sgd = |momentum, nesterov, weight_decay| Optimizer::Sgd { momentum, nesterov, weight_decay };
+        follows(sgd(0.0, false, 0.0), |w, g, _| w - RATE * g);
+        let mut v = 0.0;
+        follows(sgd(0.9, false, 0.01), |w, g, _| {
+            v = 0.9 * v + g + 0.01 * w;
+            w - RATE * v
+        });
+        let mut v = 0.0;
+        follows(sgd(0.9, true, 0.01), |w, g, _| {
+            let g = g + 0.01 * w;
+            v = 0.9 * v + g;
+            w - RATE * (g + 0.9 * v)
+        });
+    }
+
+    #[test]
+    fn adamw_decays_first_and_corrects_its_moments() {
+        let (mut m, mut v) = (0.0, 0.0);
+        follows(Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.05 }, |w, g, step| {
+            m = 0.9 * m + 0.1 * g;
+            v = 0.999 * v + 0.001 * g * g;
+            let (m, v) = (m / (1.0 - 0.9_f64.powi(step)), v / (1.0 - 0.999_f64.powi(step)));
+            w * (1.0 - RATE * 0.05) - RATE * m / (v.sqrt() + 1e-8)
+        });
+    }
+}

@@ -1,0 +1,172 @@
+//! A session from open to download, on the sample.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use lopper_pipeline::{
+    Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, Scope, Session, Target, TuneOptions, Unproved, Which,
+    block_on,
+};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A host that writes down what it is told, and cancels or pauses at a chosen breath.
+struct Notes {
+    start: Instant,
+    progress: RefCell<Vec<Progress>>,
+    checkpoints: RefCell<Vec<Vec<u8>>>,
+    breaths: Cell<usize>,
+    idle: Cell<usize>,
+    cancel_at: Option<(usize, Arc<Control>)>,
+    pause_at: Option<(usize, Arc<Control>)>,
+}
+
+impl Notes {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            progress: RefCell::default(),
+            checkpoints: RefCell::default(),
+            breaths: Cell::new(0),
+            idle: Cell::new(0),
+            cancel_at: None,
+            pause_at: None,
+        }
+    }
+}
+
+impl Host for Notes {
+    fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+
+    fn progress(&self, progress: &Progress) {
+        self.progress.borrow_mut().push(progress.clone());
+    }
+
+    fn checkpoint(&self, bytes: Vec<u8>) {
+        self.checkpoints.borrow_mut().push(bytes);
+    }
+
+    async fn breathe(&self, idle: bool) {
+        if idle {
+            self.idle.set(self.idle.get() + 1);
+            if let (Some((_, control)), 3) = (&self.pause_at, self.idle.get()) {
+                control.resume();
+            }
+            return;
+        }
+        self.breaths.set(self.breaths.get() + 1);
+        for (at, control, cancel) in [(&self.cancel_at, true), (&self.pause_at, false)].into_iter().filter_map(|(a, c)| a.as_ref().map(|(n, k)| (*n, k, c))) {
+            if at == self.breaths.get() {
+                if cancel { control.cancel() } else { control.pause() }
+            }
+        }
+    }
+}
+
+fn half() -> PlanOptions {
+    PlanOptions {
+        criterion: Criterion::L1,
+        scope: Scope::Group,
+        target: Target::Ratio(0.5),
+        floor: None,
+        multiple: None,
+        locks: Vec::new(),
+        seed: 0,
+    }
+}
+
+fn tuning(steps: usize) -> TuneOptions {
+    TuneOptions { epochs: 1, steps: Some(steps), learning_rate: 0.02, batch: 32, seed: 0, resume: false }
+}
+
+fn sample() -> Session {
+    let mut session = Session::new();
+    let summary = block_on(session.load_sample(&Notes::new())).unwrap();
+    assert_eq!((summary.data.images, summary.data.classes.len()), (1200, 10));
+    session
+}
+
+#[test]
+fn a_session_goes_from_open_to_download() {
+    let mut session = sample();
+    let notes = Notes::new();
+    let before = block_on(session.evaluate(Which::Original, Some(100), &notes)).unwrap();
+    assert!(before.top1 > 0.85, "{before:?}");
+
+    let estimate = session.plan(&half()).unwrap();
+    let cut = block_on(session.cut(&half(), &notes)).unwrap();
+    assert_eq!((estimate.parameters, estimate.macs), (cut.estimate.parameters, cut.estimate.macs));
+    assert!(cut.exact && cut.max_error.unwrap() <= cut.tolerance, "{cut:?}");
+    let bytes = cut.estimate.bytes;
+    assert!(bytes.after < bytes.before / 2 && bytes.after.abs_diff(estimate.bytes.after) < 2000, "{bytes:?} {estimate:?}");
+
+    let tuned = block_on(session.tune(&tuning(60), &notes)).unwrap();
+    assert!(tuned.finished && tuned.steps == 60 && tuned.loss.is_finite(), "{tuned:?}");
+    let [cut, tuned] = [Which::Cut, Which::Tuned].map(|w| block_on(session.evaluate(w, Some(200), &notes)).unwrap().top1);
+    assert!(tuned > cut + 0.1, "{cut} -> {tuned}");
+
+    let files = session.export(Which::Tuned, Unproved::Refuse).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&files.report).unwrap();
+    assert_eq!(report["exact"], true);
+    assert!(report["accuracy"]["after_recovery"].as_f64().unwrap() > report["accuracy"]["after_cut"].as_f64().unwrap());
+    let recipe: serde_json::Value = serde_json::from_str(&files.recipe).unwrap();
+    assert_eq!((&recipe["cut"]["criterion"], &recipe["tune"]["steps"]), (&"l1".into(), &60.into()));
+    let input = HostTensor::f32(vec![1, 3, 32, 32], vec![0.25; 3 * 32 * 32]).unwrap();
+    let want = block_on(session.run(Which::Tuned, input.clone())).unwrap();
+    let mut other = Session::new();
+    other.open(files.model, "again.onnx").unwrap();
+    assert_eq!(block_on(other.run(Which::Original, input)).unwrap(), want);
+}
+
+#[test]
+fn a_cancelled_run_keeps_what_it_learnt_and_goes_on_elsewhere() {
+    let mut session = sample();
+    block_on(session.cut(&half(), &Notes::new())).unwrap();
+    let notes = Notes { cancel_at: Some((5, session.control())), ..Notes::new() };
+    let first = block_on(session.tune(&tuning(12), &notes)).unwrap();
+    assert_eq!((first.steps, first.finished), (5, false));
+    let checkpoint = notes.checkpoints.borrow().last().cloned().unwrap();
+
+    let mut other = sample();
+    let refused = block_on(other.restore(&checkpoint)).unwrap_err();
+    assert!(refused.message().contains("another cut"), "{refused}");
+    block_on(other.cut(&half(), &Notes::new())).unwrap();
+    block_on(other.restore(&checkpoint)).unwrap();
+    let model = |s: &Session| s.export(Which::Tuned, Unproved::Refuse).unwrap().model;
+    assert_eq!(model(&session), model(&other), "the restored weights are the stopped run's");
+    let rest = block_on(other.tune(&TuneOptions { resume: true, ..tuning(12) }, &Notes::new())).unwrap();
+    assert_eq!((rest.steps, rest.finished), (12, true));
+    block_on(session.tune(&tuning(12), &Notes::new())).unwrap();
+    assert_eq!(model(&session), model(&other), "an interrupted run ends where one in a piece ends");
+}
+
+#[test]
+fn a_paused_run_waits() {
+    let mut session = sample();
+    let notes = Notes { pause_at: Some((2, session.control())), ..Notes::new() };
+    let summary = block_on(session.tune(&tuning(4), &notes)).unwrap();
+    assert_eq!((summary.steps, summary.finished, notes.idle.get()), (4, true, 3));
+}
+
+#[test]
+fn a_cancelled_evaluation_says_so() {
+    let mut session = sample();
+    let notes = Notes { cancel_at: Some((1, session.control())), ..Notes::new() };
+    assert_eq!(block_on(session.evaluate(Which::Original, None, &notes)).unwrap_err().code(), Code::Cancelled);
+    assert!(block_on(session.evaluate(Which::Original, Some(10), &Notes::new())).is_ok());
+}
+
+#[test]
+fn what_fails_leaves_the_session_as_it_was() {
+    let mut session = sample();
+    block_on(session.cut(&half(), &Notes::new())).unwrap();
+    let before = session.export(Which::Cut, Unproved::Refuse).unwrap();
+    let unreachable = PlanOptions { target: Target::Macs(1e-6), ..half() };
+    assert_eq!(block_on(session.cut(&unreachable, &Notes::new())).unwrap_err().code(), Code::NoTarget);
+    assert_eq!(session.open(vec![1, 2, 3], "no.onnx").unwrap_err().code().class(), lopper_pipeline::Class::BadFile);
+    assert_eq!(session.export(Which::Cut, Unproved::Refuse).unwrap().model, before.model);
+    assert_eq!(session.summary().unwrap().name, "sample.onnx");
+    assert_eq!(Session::new().plan(&half()).unwrap_err().code(), Code::Usage);
+    assert_eq!(session.export(Which::Tuned, Unproved::Refuse).unwrap_err().code(), Code::Usage);
+}
