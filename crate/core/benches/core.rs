@@ -1,7 +1,7 @@
 //! Times opening, grouping, planning and cutting of ONNX files: `cargo bench -p lopper-core -- MODEL...`.
 //!
 //! Prints one JSON object a model with medians over many runs; reading is set against a plain copy of the same bytes.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use lopper_core::channels::Channels;
 use lopper_core::cut::cut;

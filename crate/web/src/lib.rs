@@ -1,1 +1,181 @@
-//! Placeholder while the workspace is being laid.
+//! The pipeline for a browser's worker: JSON and bytes in and out, and no logic.
+//!
+//! Everything that can fail throws a text, the JSON `{"code", "message"}`. A panic ends the instance for good; the page is
+//! told through `died` and starts another one.
+#![cfg(target_family = "wasm")]
+
+mod page;
+
+use js_sys::{Float32Array, Function, Uint8Array};
+use lopper_pipeline::{Code, Control, DeviceChoice, Error, HostTensor, Result, Session, Source, Unproved, Which};
+use page::Page;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::cell::Cell;
+use std::sync::Arc;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+/// What goes back to the worker.
+type Answer<T> = std::result::Result<T, JsValue>;
+
+/// One model on its way from open to download.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Lopper {
+    /// Absent while an asynchronous call has it.
+    session: Cell<Option<Session>>,
+    control: Arc<Control>,
+    page: Page,
+}
+
+#[wasm_bindgen]
+impl Lopper {
+    /// An empty session on the CPU. `progress` gets JSON, `checkpoint` bytes, and `died` a sentence, once.
+    #[wasm_bindgen(constructor)]
+    pub fn new(progress: Function, checkpoint: Function, died: Function) -> Self {
+        page::watch_panics(died);
+        let session = Session::new();
+        Self { control: session.control(), session: Cell::new(Some(session)), page: Page::new(progress, checkpoint) }
+    }
+
+    /// Lopper's version.
+    pub fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    /// `pause`, `resume` or `cancel` for the call that is running.
+    pub fn control(&self, control: &str) -> Answer<()> {
+        match control {
+            "pause" => self.control.pause(),
+            "resume" => self.control.resume(),
+            "cancel" => self.control.cancel(),
+            other => return Err(thrown(&usage(format!("there is no control {other:?}: use pause, resume or cancel")))),
+        }
+        Ok(())
+    }
+
+    /// Opens a model: a summary, its groups, its pins.
+    pub fn open(&self, bytes: Vec<u8>, name: &str) -> Answer<String> {
+        self.at_once(|session| text(session.open(bytes, name)?))
+    }
+
+    /// Opens the project's own model and images.
+    pub async fn sample(&self) -> Answer<String> {
+        self.in_steps(async |session, page| text(&session.load_sample(page).await?)).await
+    }
+
+    /// What a cut would bring.
+    pub fn plan(&self, options: &str) -> Answer<String> {
+        self.at_once(|session| text(&session.plan(&parsed(options)?)?))
+    }
+
+    /// Cuts the opened model and proves the cut.
+    pub async fn cut(&self, options: &str) -> Answer<String> {
+        let options = options.to_owned();
+        self.in_steps(async |session, page| text(&session.cut(&parsed(&options)?, page).await?)).await
+    }
+
+    /// Opens a device: `auto`, `cpu` or `gpu`.
+    pub async fn device(&self, choice: &str) -> Answer<String> {
+        let choice = choice.parse::<DeviceChoice>();
+        self.in_steps(async |session, _| text(&session.device(choice?).await?)).await
+    }
+
+    /// Reads a zip or npz of images.
+    pub async fn data(&self, name: &str, bytes: Vec<u8>, options: &str) -> Answer<String> {
+        let (name, options) = (name.to_owned(), options.to_owned());
+        let source = Source::Archive(bytes.into());
+        self.in_steps(async |session, page| text(&session.load_data(&name, source, &parsed(&options)?, page).await?)).await
+    }
+
+    /// Judges one of the three models by the test images: `{"which", "limit"}`.
+    pub async fn evaluate(&self, options: &str) -> Answer<String> {
+        let options = parsed::<serde_json::Value>(options);
+        self.in_steps(async |session, page| {
+            let options = options?;
+            let limit = options.get("limit").and_then(serde_json::Value::as_u64).map(|limit| limit as usize);
+            let which = options.get("which").cloned().unwrap_or_default();
+            let which: Which = serde_json::from_value(which).map_err(|e| usage(e.to_string()))?;
+            text(&session.evaluate(which, limit, page).await?)
+        })
+        .await
+    }
+
+    /// Fine-tunes what was cut.
+    pub async fn tune(&self, options: &str) -> Answer<String> {
+        let options = options.to_owned();
+        self.in_steps(async |session, page| text(&session.tune(&parsed(&options)?, page).await?)).await
+    }
+
+    /// One of the three models as a file, if its cut was proved.
+    pub fn model(&self, which: &str) -> Answer<Uint8Array> {
+        self.at_once(|session| Ok(Uint8Array::from(session.export(named(which)?, Unproved::Refuse)?.model.as_slice())))
+    }
+
+    /// The report of the cut.
+    pub fn report(&self, _which: &str) -> Answer<String> {
+        self.at_once(|session| session.report())
+    }
+
+    /// Every setting and seed.
+    pub fn recipe(&self, _which: &str) -> Answer<String> {
+        self.at_once(|session| session.recipe())
+    }
+
+    /// Runs one of the three models on one input whose shape is a JSON list; its first output.
+    pub async fn run(&self, which: &str, input: Vec<f32>, shape: &str) -> Answer<Float32Array> {
+        let (which, shape) = (named(which), parsed::<Vec<usize>>(shape));
+        self.in_steps(async |session, _| {
+            let output = session.run(which?, HostTensor::f32(shape?, input)?).await?;
+            let numbers = output.as_f32().ok_or_else(|| Error::new(Code::Unsupported, "the model's first output holds no real numbers"))?;
+            Ok(Float32Array::from(numbers))
+        })
+        .await
+    }
+
+    /// Takes a checkpoint of a fine-tune of the present cut.
+    pub async fn restore(&self, bytes: Vec<u8>) -> Answer<()> {
+        self.in_steps(async |session, _| session.restore(&bytes).await).await
+    }
+}
+
+impl Lopper {
+    fn take(&self) -> Result<Session> {
+        self.session.take().ok_or_else(|| usage("another call is still running".to_owned()))
+    }
+
+    fn at_once<T>(&self, work: impl FnOnce(&mut Session) -> Result<T>) -> Answer<T> {
+        let mut session = self.take().map_err(|e| thrown(&e))?;
+        let result = work(&mut session);
+        self.session.set(Some(session));
+        result.map_err(|e| thrown(&e))
+    }
+
+    async fn in_steps<T>(&self, work: impl AsyncFnOnce(&mut Session, &Page) -> Result<T>) -> Answer<T> {
+        let mut session = self.take().map_err(|e| thrown(&e))?;
+        let result = work(&mut session, &self.page).await;
+        self.session.set(Some(session));
+        result.map_err(|e| thrown(&e))
+    }
+}
+
+fn usage(message: String) -> Error {
+    Error::new(Code::Usage, message)
+}
+
+fn named(which: &str) -> Result<Which> {
+    serde_json::from_value(which.into()).map_err(|e| usage(e.to_string()))
+}
+
+fn parsed<T: DeserializeOwned>(options: &str) -> Result<T> {
+    serde_json::from_str(options).map_err(|e| usage(format!("these options cannot be understood: {e}")))
+}
+
+fn text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| usage(format!("the answer cannot be written as JSON: {e}")))
+}
+
+fn thrown(error: &Error) -> JsValue {
+    json!({ "code": error.code().as_str(), "message": error.message() }).to_string().into()
+}

@@ -252,7 +252,7 @@ impl Channels {
         let cells = balance::collect(graph, &mut state);
         let groups = groups::collect(graph, &mut state);
         let balances = balance::assign(cells, &groups);
-        let table = (0..state.classes.len() as u32).map(|i| state.classes.find(i)).collect();
+        let table = (0..state.classes.count() as u32).map(|i| state.classes.find(i)).collect();
         Self {
             table,
             shuffles,

@@ -24,7 +24,7 @@ impl UnionFind {
     }
 
     /// Number of ids.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.parent.len()
     }
 

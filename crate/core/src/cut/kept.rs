@@ -6,6 +6,9 @@ use crate::graph::{Dim, Graph, Shape, ValueId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+/// Address of a list and the lengths that it is seen with.
+type ListKey = (usize, Vec<usize>);
+
 /// Classes that go, and what that leaves of layouts.
 #[derive(Debug)]
 pub struct Kept<'a> {
@@ -14,7 +17,7 @@ pub struct Kept<'a> {
     classes: &'a [u32],
     gone: Vec<bool>,
     /// Lengths that are left of lists met before: values share them.
-    lengths: RefCell<HashMap<(usize, Vec<usize>), Option<Vec<usize>>>>,
+    lengths: RefCell<HashMap<ListKey, Option<Vec<usize>>>>,
 }
 
 impl<'a> Kept<'a> {

@@ -60,7 +60,7 @@ impl TensorCut {
 
     /// The tensor without what goes.
     pub(super) fn apply(&self, tensor: &Tensor) -> Result<Tensor> {
-        if tensor.dtype.bits() % 8 != 0 || tensor.dtype.bits() == 0 {
+        if !tensor.dtype.bits().is_multiple_of(8) || tensor.dtype.bits() == 0 {
             return Err(Error::new(
                 Code::Unsupported,
                 format!("tensor {:?}: elements of type {} cannot be cut yet", tensor.name, tensor.dtype.name()),

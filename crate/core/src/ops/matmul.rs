@@ -10,8 +10,11 @@ use crate::graph::{Dim, Fact, InferContext, product};
 #[derive(Debug)]
 pub struct MatMul;
 
+/// A label an axis; `None` for axes that broadcast.
+type Labels = Vec<Option<char>>;
+
 /// Labels of both operands and of the result: batch axes from `a` on, then m, k and n.
-fn labels(a: &[Option<usize>], b: &[Option<usize>]) -> (Vec<Option<char>>, Vec<Option<char>>, Vec<Option<char>>) {
+fn labels(a: &[Option<usize>], b: &[Option<usize>]) -> (Labels, Labels, Labels) {
     let batch = a.len().max(b.len()).saturating_sub(2);
     let names = |own: &[Option<usize>]| -> Vec<Option<char>> {
         let depth = own.len().saturating_sub(2);

@@ -315,7 +315,7 @@ impl Solver<'_> {
     fn round(&self, mut lost: Vec<usize>) -> Vec<usize> {
         let Some(multiple) = self.options.multiple.filter(|m| *m > 1) else { return lost };
         for (s, n) in self.sets.iter().zip(lost.iter_mut()) {
-            let fits = |n: usize| s.cells.iter().all(|(g, _)| kept_of(&s.cells, s.shares, n, *g) % multiple == 0);
+            let fits = |n: usize| s.cells.iter().all(|(g, _)| kept_of(&s.cells, s.shares, n, *g).is_multiple_of(multiple));
             while *n > 0 && !fits(*n) {
                 *n -= 1;
             }

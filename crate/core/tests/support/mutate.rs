@@ -137,7 +137,7 @@ fn tensor(random: &mut Random, graph: &mut GraphProto) {
     let (kind, number, small) = (random.below(4), random.number(), random.below(9));
     let Some(t) = graph.initializer.get_mut(random.below(count)) else { return };
     if t.data_type == Some(7) && kind > 0 {
-        let n = if kind == 1 { small } else { t.dims.first().copied().unwrap_or(1) as usize };
+        let n = if kind == 1 { small } else { t.dims.first().map_or(1, |d| (*d).clamp(0, 64) as usize) };
         let values: Vec<u8> = (0..n).flat_map(|_| random.number().to_le_bytes()).collect();
         t.dims = vec![n as i64];
         t.raw_data = Some(values.into());
