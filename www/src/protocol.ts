@@ -97,11 +97,13 @@ export interface Estimate {
 export interface CutSummary extends Estimate {
   exact: boolean;
   renormalised: string[];
-  /** Largest difference divided by the largest output. */
-  max_error: number;
+  /** Largest difference divided by the largest output; `null` where the proof could not be run. */
+  max_error: number | null;
   /** What `max_error` may be at most. */
   tolerance: number;
   device: string;
+  /** Why the proof could not be run, if so: there is no download then. */
+  not_proved: string | null;
 }
 
 export type DeviceChoice = 'auto' | 'cpu' | 'gpu';

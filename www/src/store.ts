@@ -84,7 +84,8 @@ export const cut = signal<{ options: PlanOptions; summary: CutSummary } | undefi
 
 export const dataSource = signal<Source | undefined>(undefined);
 export const data = signal<DataSummary | undefined>(undefined);
-export const normalize = signal('imagenet');
+export const DEFAULT_NORMALIZE = 'imagenet';
+export const normalize = signal(DEFAULT_NORMALIZE);
 
 export const evaluations = signal<Partial<Record<Which, Evaluation>>>({});
 

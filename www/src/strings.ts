@@ -192,6 +192,7 @@ export const text = {
     needs: 'Every cut is proved at once. Make a cut first.',
     passed: 'The cut model equals the masked original.',
     close: 'The cut is close, not exact.',
+    notRun: 'This cut could not be proved, so there is no download.',
     failed: 'The proof failed. There is no download; this is an error in Lopper.',
     how: 'Both ran side by side on the same random input. Largest difference, as a share of the largest output:',
     limit: 'allowed',

@@ -73,7 +73,7 @@ async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>
       return { model: lopper.model(which), report: lopper.report(which), recipe: lopper.recipe(which) };
     }
     case 'restore':
-      lopper.restore(request.ask.bytes);
+      await lopper.restore(request.ask.bytes);
       return null;
   }
 }

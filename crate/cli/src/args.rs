@@ -205,7 +205,7 @@ pub struct SampleTrain {
     /// Where the model goes; the build embeds crate/pipeline/assets/sample.onnx.
     pub output: PathBuf,
     /// Passes over the 10,000 drawn images.
-    #[arg(long, default_value_t = 11)]
+    #[arg(long, default_value_t = 10)]
     pub epochs: usize,
 }
 

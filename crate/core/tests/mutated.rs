@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use support::chain::chain;
 use support::mutate::{Random, bytes, meaning};
-use support::{build::Net, models};
+use support::{build::Net, hostile, models};
 
 /// Counts bytes in use, so that a file that asks for too much is caught.
 struct Counting;
@@ -102,6 +102,7 @@ fn mutants(seed: u64, each: usize) -> impl Iterator<Item = (String, Vec<u8>)> + 
 
 #[test]
 fn mutated_files_are_refused_or_cut() {
+    let _turn = TURN.lock();
     let each = std::env::var("LOPPER_MUTANTS").ok().and_then(|n| n.parse().ok()).unwrap_or(1500);
     let seed = std::env::var("LOPPER_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let (count, codes) = watch(mutants(seed, each));
@@ -112,4 +113,16 @@ fn mutated_files_are_refused_or_cut() {
     assert!(distinct.len() >= 12, "{distinct:?}");
     // A cut that fails its own structural check is a bug of the rules, not of the file.
     println!("{count} files, {} errors: {distinct:?}", codes.len());
+}
+
+/// What both tests measure is the whole process, so they take turns.
+static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+#[test]
+fn files_that_ask_for_much_stay_within_bounds() {
+    let _turn = TURN.lock();
+    let cases: Vec<(String, Vec<u8>)> = hostile::all().into_iter().map(|(name, net)| (name.to_owned(), net.bytes())).collect();
+    let all = cases.len();
+    let (count, _) = watch(cases.into_iter());
+    assert_eq!(count, all);
 }

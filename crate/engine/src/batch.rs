@@ -18,7 +18,9 @@ impl TryFrom<data::Batch> for Labelled {
     type Error = Error;
 
     fn try_from(batch: data::Batch) -> Result<Self> {
-        let labels = batch.labels.ok_or_else(|| Error::new(Code::BadData, "the images have no labels: put each class in a folder of its own"))?;
+        let labels = batch.labels.ok_or_else(|| {
+            Error::new(Code::BadData, "the images have no labels: put each class in a folder of its own")
+        })?;
         Ok(Self { images: batch.images, dims: batch.shape.to_vec(), labels })
     }
 }
@@ -27,7 +29,10 @@ impl Labelled {
     /// Refuses classes that the network does not know.
     pub(crate) fn check(&self, classes: usize) -> Result<()> {
         if self.dims.first() != Some(&self.labels.len()) || self.labels.is_empty() {
-            return Err(Error::new(Code::BadData, format!("{} labels for a batch of shape {:?}", self.labels.len(), self.dims)));
+            return Err(Error::new(
+                Code::BadData,
+                format!("{} labels for a batch of shape {:?}", self.labels.len(), self.dims),
+            ));
         }
         match self.labels.iter().find(|&&label| label as usize >= classes) {
             Some(label) => Err(Error::new(

@@ -49,7 +49,12 @@ pub struct Device {
 impl Device {
     /// The processor.
     pub fn cpu() -> Self {
-        Self { name: "CPU".into(), kind: DeviceKind::Cpu, why: "it was asked for".into(), inner: burn::tensor::Device::flex() }
+        Self {
+            name: "CPU".into(),
+            kind: DeviceKind::Cpu,
+            why: "it was asked for".into(),
+            inner: burn::tensor::Device::flex(),
+        }
     }
 
     /// Opens what was asked for. A GPU must pass the self-test first.
@@ -71,7 +76,11 @@ impl Device {
         }
         match selftest::compare(&adapter.inner).await {
             Ok(()) => {
-                let why = if adapter.software { "a software adapter, asked for by name" } else { "a GPU that agrees with the CPU" };
+                let why = if adapter.software {
+                    "a software adapter, asked for by name"
+                } else {
+                    "a GPU that agrees with the CPU"
+                };
                 Ok(Self { name: adapter.name, kind: DeviceKind::Gpu, why: why.into(), inner: adapter.inner })
             }
             Err(e) if choice == DeviceChoice::Gpu => Err(e),
@@ -118,7 +127,10 @@ mod gpu {
 
     #[cfg(not(any(feature = "webgpu", feature = "vulkan", feature = "metal", feature = "cuda")))]
     pub(super) async fn adapter() -> Result<Adapter> {
-        Err(Error::new(Code::NoDevice, "this build has no GPU support: build it with the feature webgpu, vulkan, metal or cuda"))
+        Err(Error::new(
+            Code::NoDevice,
+            "this build has no GPU support: build it with the feature webgpu, vulkan, metal or cuda",
+        ))
     }
 
     #[cfg(all(feature = "cuda", not(any(feature = "webgpu", feature = "vulkan", feature = "metal"))))]
@@ -146,7 +158,9 @@ mod gpu {
             WgpuBackend::Metal
         };
         let options = burn::tensor::Device::wgpu_options().graphics_api(backend).tasks_max(32);
-        let none = |e: &dyn std::fmt::Debug| Error::new(Code::NoDevice, format!("no graphics adapter could be opened ({e:?})"));
+        let none = |e: &dyn std::fmt::Debug| {
+            Error::new(Code::NoDevice, format!("no graphics adapter could be opened ({e:?})"))
+        };
         let (inner, setup) = options.init_with_setup_async().await.map_err(|e| none(&e))?;
         let info = setup.adapter.get_info();
         let software = info.device_type == wgpu::DeviceType::Cpu;

@@ -30,7 +30,9 @@ impl Evaluation {
     /// Counts one batch: `logits` has one row an image.
     fn add(&mut self, logits: &HostTensor, labels: &[u32]) -> Result<()> {
         let classes = logits.data.len() / labels.len().max(1);
-        let values = logits.as_f32().ok_or_else(|| Error::new(Code::DataMismatch, "the model's output holds no real numbers"))?;
+        let values = logits
+            .as_f32()
+            .ok_or_else(|| Error::new(Code::DataMismatch, "the model's output holds no real numbers"))?;
         for (row, &label) in values.chunks(classes.max(1)).zip(labels) {
             let label = label as usize;
             let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -29,7 +29,10 @@ impl Step {
     fn run(&self, node: &Node, call: &mut Call<'_>) -> Result<Vec<Value>> {
         let outputs = (self.forward)(call).map_err(|e| e.at(node.place()))?;
         match self.outputs.iter().skip(outputs.len()).flatten().next() {
-            Some(_) => Err(Error::new(Code::Unsupported, format!("{}: only the first {} outputs are supported", node.place(), outputs.len()))),
+            Some(_) => Err(Error::new(
+                Code::Unsupported,
+                format!("{}: only the first {} outputs are supported", node.place(), outputs.len()),
+            )),
             None => Ok(outputs),
         }
     }
@@ -86,7 +89,8 @@ impl Network {
 
     fn build(graph: Graph, device: &Device, wanted: Vec<ValueId>) -> Result<Self> {
         let needed = needed(&graph, &wanted);
-        let read = |id: &ValueId| wanted.contains(id) || graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
+        let read =
+            |id: &ValueId| wanted.contains(id) || graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
         let mut steps = Vec::new();
         let mut refused = Vec::new();
         for (id, node) in graph.nodes.iter() {
@@ -106,15 +110,24 @@ impl Network {
             }
         }
         if !refused.is_empty() {
-            return Err(Error::new(Code::Unsupported, format!("these nodes cannot be run yet: {}", refused.join(", "))));
+            return Err(Error::new(
+                Code::Unsupported,
+                format!("these nodes cannot be run yet: {}", refused.join(", ")),
+            ));
         }
         let mut constants = vec![None; graph.values.len()];
-        let used: HashSet<Slot> = steps.iter().flat_map(|s| s.inputs.iter().flatten().copied()).chain(wanted.iter().map(|&v| v.into())).collect();
+        let used: HashSet<Slot> = steps
+            .iter()
+            .flat_map(|s| s.inputs.iter().flatten().copied())
+            .chain(wanted.iter().map(|&v| v.into()))
+            .collect();
         for (slot, (_, value)) in constants.iter_mut().zip(graph.values.iter()) {
             if let Some(tensor) = value.tensor.as_ref() {
                 let id = graph.require(&value.name)?;
                 if used.contains(&Slot::from(id)) {
-                    *slot = Some(Value::from(HostTensor::of(tensor).map_err(|e| e.at(format!("tensor {:?}", tensor.name)))?));
+                    *slot = Some(Value::from(
+                        HostTensor::of(tensor).map_err(|e| e.at(format!("tensor {:?}", tensor.name)))?,
+                    ));
                 }
             }
         }
@@ -149,7 +162,8 @@ impl Network {
         let kept: HashSet<Slot> = self.wanted.iter().map(|&v| v.into()).collect();
         let mut seen = HashSet::new();
         for step in self.steps.iter_mut().rev() {
-            let read: HashSet<Slot> = step.inputs.iter().flatten().copied().chain(step.outputs.iter().flatten().copied()).collect();
+            let read: HashSet<Slot> =
+                step.inputs.iter().flatten().copied().chain(step.outputs.iter().flatten().copied()).collect();
             step.last = read.into_iter().filter(|s| seen.insert(*s) && !kept.contains(s)).collect();
         }
         for (slot, constant) in self.constants.iter_mut().enumerate() {
@@ -174,7 +188,10 @@ impl Network {
     /// # Errors
     /// When inputs are missing or do not fit the graph, or the device fails.
     pub async fn run(&self, inputs: &[(String, HostTensor)]) -> Result<Vec<(String, HostTensor)>> {
-        let values = inputs.iter().map(|(name, t)| Ok((self.input(name, t)?, Value::from(t.clone())))).collect::<Result<Vec<_>>>()?;
+        let values = inputs
+            .iter()
+            .map(|(name, t)| Ok((self.input(name, t)?, Value::from(t.clone()))))
+            .collect::<Result<Vec<_>>>()?;
         let outputs = self.forward(values, &self.constants, &mut Mode::Infer)?;
         let mut out = Vec::with_capacity(outputs.len());
         for (id, value) in self.wanted.iter().zip(outputs) {
@@ -187,7 +204,8 @@ impl Network {
     pub(crate) async fn run_single(&self, input: HostTensor) -> Result<HostTensor> {
         let id = self.only_input()?;
         let id = self.input(&self.graph.values[id].name, &input)?;
-        let output = self.forward(vec![(id, Value::from(input))], &self.constants, &mut Mode::Infer)?.into_iter().next();
+        let output =
+            self.forward(vec![(id, Value::from(input))], &self.constants, &mut Mode::Infer)?.into_iter().next();
         output.ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?.download().await
     }
 
@@ -195,7 +213,10 @@ impl Network {
     pub(crate) fn only_input(&self) -> Result<ValueId> {
         match self.graph.inputs.as_slice() {
             [one] => Ok(*one),
-            other => Err(Error::new(Code::Unsupported, format!("a model of {} inputs cannot be fed with images", other.len()))),
+            other => Err(Error::new(
+                Code::Unsupported,
+                format!("a model of {} inputs cannot be fed with images", other.len()),
+            )),
         }
     }
 
@@ -206,7 +227,8 @@ impl Network {
         let id = id.ok_or_else(|| mismatch("the model has no such input".into()))?;
         let value = &self.graph.values[id];
         if let Some(shape) = &value.shape {
-            let fits = shape.len() == tensor.dims.len() && shape.iter().zip(&tensor.dims).all(|(want, &d)| want.length().is_none_or(|w| w == d));
+            let fits = shape.len() == tensor.dims.len()
+                && shape.iter().zip(&tensor.dims).all(|(want, &d)| want.length().is_none_or(|w| w == d));
             if !fits {
                 return Err(mismatch(format!("the model expects shape {shape:?}, the data have {:?}", tensor.dims)));
             }
@@ -219,7 +241,12 @@ impl Network {
     }
 
     /// Runs every step; `constants` are the parameters by slot, which training replaces by its own.
-    pub(crate) fn forward(&self, inputs: Vec<(ValueId, Value)>, constants: &[Option<Value>], mode: &mut Mode) -> Result<Vec<Value>> {
+    pub(crate) fn forward(
+        &self,
+        inputs: Vec<(ValueId, Value)>,
+        constants: &[Option<Value>],
+        mode: &mut Mode,
+    ) -> Result<Vec<Value>> {
         let mut slots: Vec<Option<Value>> = vec![None; self.constants.len()];
         for (id, value) in inputs {
             if let Some(slot) = slots.get_mut(Slot::from(id)) {
@@ -228,7 +255,10 @@ impl Network {
         }
         let missing = |slot: Slot| {
             let name = self.graph.values.iter().nth(slot).map(|(_, v)| v.name.clone()).unwrap_or_default();
-            Error::new(Code::DataMismatch, format!("the value {name:?} is not there: every input of the model must be given"))
+            Error::new(
+                Code::DataMismatch,
+                format!("the value {name:?} is not there: every input of the model must be given"),
+            )
         };
         for step in &self.steps {
             let node = &self.graph.nodes[step.node];
@@ -269,7 +299,9 @@ fn read(slots: &[Option<Value>], constants: &[Option<Value>], slot: Slot) -> Opt
 fn logits(graph: &Graph) -> Option<ValueId> {
     let output = graph.outputs.first().copied()?;
     match graph.values[output].origin {
-        Origin::Node(id, _) if matches!(graph.nodes[id].op_type.as_str(), "Softmax" | "LogSoftmax") => graph.nodes[id].input(0),
+        Origin::Node(id, _) if matches!(graph.nodes[id].op_type.as_str(), "Softmax" | "LogSoftmax") => {
+            graph.nodes[id].input(0)
+        }
         _ => Some(output),
     }
 }

@@ -79,7 +79,14 @@ macro_rules! with_gradients {
     }};
 }
 
-fn conv(s: &mut Source, x: [usize; 4], w: [usize; 4], stride: [usize; 2], pads: [(usize, usize); 2], groups: usize) -> Vec<Tensor<1>> {
+fn conv(
+    s: &mut Source,
+    x: [usize; 4],
+    w: [usize; 4],
+    stride: [usize; 2],
+    pads: [(usize, usize); 2],
+    groups: usize,
+) -> Vec<Tensor<1>> {
     let [filters, ..] = w;
     let (x, w, b) = (s.leaf(x), s.leaf(w), s.leaf([filters]));
     let options = ConvOptions::new_with_padding(stride, pads, [1, 1], groups);
@@ -215,7 +222,9 @@ pub(crate) async fn compare(device: &Device) -> Result<()> {
     let cpu = Device::flex();
     for round in 0..2 {
         for (name, family) in FAMILIES {
-            let results = |device: &Device| family(&mut Source { random: SplitMix64::keyed(&[round, name.len() as u64]), device: device.clone() });
+            let results = |device: &Device| {
+                family(&mut Source { random: SplitMix64::keyed(&[round, name.len() as u64]), device: device.clone() })
+            };
             let (got, want) = (results(device), results(&cpu));
             let lengths: Vec<usize> = want.iter().map(|t| t.shape().num_elements()).collect();
             let same = got.iter().map(|t| t.shape().num_elements()).eq(lengths.iter().copied());
@@ -226,7 +235,9 @@ pub(crate) async fn compare(device: &Device) -> Result<()> {
             if error > TOLERANCE {
                 return Err(Error::new(
                     Code::DeviceRefused,
-                    format!("the GPU computes {name} otherwise than the CPU ({error:.1e} of the largest number): use the CPU, or update browser and driver"),
+                    format!(
+                        "the GPU computes {name} otherwise than the CPU ({error:.1e} of the largest number): use the CPU, or update browser and driver"
+                    ),
                 ));
             }
         }
@@ -238,7 +249,9 @@ pub(crate) async fn compare(device: &Device) -> Result<()> {
 fn worst_part(mut got: &[f32], mut want: &[f32], lengths: &[usize]) -> f64 {
     let mut worst = 0.0_f64;
     for &n in lengths {
-        let (Some((a, rest_a)), Some((b, rest_b))) = (got.split_at_checked(n), want.split_at_checked(n)) else { return f64::INFINITY };
+        let (Some((a, rest_a)), Some((b, rest_b))) = (got.split_at_checked(n), want.split_at_checked(n)) else {
+            return f64::INFINITY;
+        };
         worst = worst.max(difference(a, b));
         (got, want) = (rest_a, rest_b);
     }
@@ -262,7 +275,11 @@ mod tests {
         for (name, family) in FAMILIES {
             let run = |seed| {
                 let results = family(&mut Source { random: SplitMix64::new(seed), device: Device::flex() });
-                crate::block_on(DeviceTensor::from(Tensor::cat(results, 0)).download()).unwrap().as_f32().unwrap().to_vec()
+                crate::block_on(DeviceTensor::from(Tensor::cat(results, 0)).download())
+                    .unwrap()
+                    .as_f32()
+                    .unwrap()
+                    .to_vec()
             };
             let (a, again, b) = (run(1), run(1), run(2));
             assert!(a.iter().all(|v| v.is_finite()), "{name}");
@@ -282,7 +299,10 @@ mod tests {
         assert!(difference(&[1.0], &[1.0, 0.5]) > TOLERANCE);
         assert!(difference(&[f32::NAN], &[1.0]) > TOLERANCE);
         assert!(difference(&[1.0, 0.5], &[1.0, 0.5]) == 0.0);
-        assert!(worst_part(&[1.0, 100.0, 0.1, 0.1], &[1.0, 100.0, 0.1, 0.2], &[2, 2]) > TOLERANCE, "large parts hide no small ones");
+        assert!(
+            worst_part(&[1.0, 100.0, 0.1, 0.1], &[1.0, 100.0, 0.1, 0.2], &[2, 2]) > TOLERANCE,
+            "large parts hide no small ones"
+        );
         assert!(worst_part(&[1.0], &[1.0], &[2]) > TOLERANCE);
     }
 }

@@ -1,15 +1,19 @@
 //! Tensors inside a model's file, found by name and replaced.
 
+use lopper_core::Result;
 use lopper_core::onnx::proto::TensorProto;
 use lopper_core::onnx::{Model, Tensor, tensor_proto};
-use lopper_core::Result;
 
 /// A copy of a model that holds all of its tensors itself, so that replacing one is enough to change it.
 pub(crate) fn inlined(model: &Model) -> Result<Model> {
     let outside = |t: &TensorProto| t.data_location == Some(1);
     let graph = model.graph();
     let constants = graph.node.iter().flat_map(|n| &n.attribute).filter_map(|a| a.t.as_option());
-    if graph.initializer.iter().chain(constants).any(outside) { Model::read(model.write()?.into()) } else { Ok(model.clone()) }
+    if graph.initializer.iter().chain(constants).any(outside) {
+        Model::read(model.write()?.into())
+    } else {
+        Ok(model.clone())
+    }
 }
 
 /// The initializer of a name, or the tensor of the Constant node whose output has it.

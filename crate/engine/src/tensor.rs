@@ -113,7 +113,9 @@ impl DeviceTensor {
     /// Reads the elements back; the only way that also works in a browser.
     pub(crate) async fn download(self) -> Result<HostTensor> {
         let (dims, kind) = (self.dims(), self.kind());
-        let lost = |e: &dyn std::fmt::Debug| Error::new(Code::DeviceLost, format!("results could not be read back from the device ({e:?})"));
+        let lost = |e: &dyn std::fmt::Debug| {
+            Error::new(Code::DeviceLost, format!("results could not be read back from the device ({e:?})"))
+        };
         let read = |data: TensorData| -> Result<HostData> {
             Ok(match kind {
                 Kind::Float => HostData::F32(data.convert::<f32>().try_to_vec::<f32>().map_err(|e| lost(&e))?),

@@ -93,7 +93,12 @@ impl Agreement {
 fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
     let mut model = stored::inlined(original)?;
     for slices in mask {
-        let stranger = || Error::new(Code::BadReport, format!("the mask names {:?}, which the model does not have", slices.initializer));
+        let stranger = || {
+            Error::new(
+                Code::BadReport,
+                format!("the mask names {:?}, which the model does not have", slices.initializer),
+            )
+        };
         let tensor = Tensor::from_proto(stored::find(&mut model, &slices.initializer).ok_or_else(stranger)?, None)?;
         if tensor.dtype.is_float() {
             let data = zeroed(&tensor, slices)?.into();
@@ -106,7 +111,12 @@ fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
 
 /// A tensor's bytes with some slices set to zero.
 fn zeroed(tensor: &Tensor, slices: &MaskedSlices) -> Result<Vec<u8>> {
-    let misfit = || Error::new(Code::BadReport, format!("the mask of {:?} does not fit its shape {:?}", slices.initializer, tensor.dims));
+    let misfit = || {
+        Error::new(
+            Code::BadReport,
+            format!("the mask of {:?} does not fit its shape {:?}", slices.initializer, tensor.dims),
+        )
+    };
     let axis = |axis: usize| -> Result<(usize, usize)> {
         let length = tensor.dims.get(axis).copied().filter(|&n| n > 0).ok_or_else(misfit)?;
         Ok((length, tensor.dims.iter().skip(axis + 1).product()))
@@ -142,10 +152,14 @@ fn random_inputs(graph: &Graph, random: &mut SplitMix64) -> Result<Vec<(String, 
     for &id in &graph.inputs {
         let value = &graph.values[id];
         let shape = value.shape.as_ref().ok_or_else(|| {
-            Error::new(Code::Unsupported, format!("input {:?} has no shape, so no random input can be made for it", value.name))
+            Error::new(
+                Code::Unsupported,
+                format!("input {:?} has no shape, so no random input can be made for it", value.name),
+            )
         })?;
         let open = |axis: usize| if axis == 0 { BATCH } else { OPEN };
-        let dims: Vec<usize> = shape.iter().enumerate().map(|(axis, d)| d.length().unwrap_or_else(|| open(axis))).collect();
+        let dims: Vec<usize> =
+            shape.iter().enumerate().map(|(axis, d)| d.length().unwrap_or_else(|| open(axis))).collect();
         let count = dims.iter().product::<usize>();
         let data = match value.dtype {
             Some(DataType::Bool) => HostData::Bool(vec![true; count]),
@@ -187,7 +201,9 @@ mod tests {
 
     #[test]
     fn refuses_masks_that_do_not_fit() {
-        for wrong in [slices(2, &[0], None), slices(1, &[3], None), slices(1, &[0], Some(Block { axis: 0, low: 0, high: 3 }))] {
+        for wrong in
+            [slices(2, &[0], None), slices(1, &[3], None), slices(1, &[0], Some(Block { axis: 0, low: 0, high: 3 }))]
+        {
             assert_eq!(zeroes(&wrong).unwrap_err().code(), Code::BadReport);
         }
     }

@@ -84,7 +84,8 @@ fn losses_and_statistics_of_small_sgd_steps() {
 fn first_losses_of_large_sgd_steps() {
     let Some((losses, golden, _)) = twenty_steps(SGD, 0.05) else { return };
     let want = floats(&golden["sgd"]["losses"]);
-    let (five, eight) = (worst(losses[..5].to_vec(), want[..5].to_vec()), worst(losses[..8].to_vec(), want[..8].to_vec()));
+    let (five, eight) =
+        (worst(losses[..5].to_vec(), want[..5].to_vec()), worst(losses[..8].to_vec(), want[..8].to_vec()));
     println!("sgd: largest difference of 5 losses {five:.2e}, of 8 {eight:.2e}");
     assert!(five < 1e-3 && eight < 5e-3, "{five:e} {eight:e}");
 }
@@ -94,7 +95,8 @@ fn losses_of_adamw_steps() {
     let adamw = Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.01 };
     let Some((losses, golden, _)) = twenty_steps(adamw, 1e-3) else { return };
     let want = floats(&golden["adamw"]["losses"]);
-    let (three, six) = (worst(losses[..3].to_vec(), want[..3].to_vec()), worst(losses[..6].to_vec(), want[..6].to_vec()));
+    let (three, six) =
+        (worst(losses[..3].to_vec(), want[..3].to_vec()), worst(losses[..6].to_vec(), want[..6].to_vec()));
     let all = worst(losses, want);
     println!("adamw: largest difference of 3 losses {three:.2e}, of 6 {six:.2e}, of 20 {all:.2e}");
     // The fourth step already depends on which activations rounding puts on which side of zero: PyTorch in float32 is

@@ -45,7 +45,12 @@ fn every_operator_gives_what_onnx_runtime_gives() {
     let mut wrong = Vec::new();
     for case in cases.as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
-        let inputs: Vec<_> = case["inputs"].as_array().unwrap().iter().map(|v| (v["name"].as_str().unwrap().to_owned(), tensor(v))).collect();
+        let inputs: Vec<_> = case["inputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| (v["name"].as_str().unwrap().to_owned(), tensor(v)))
+            .collect();
         let run = || block_on(Network::load(&model(case["model"].as_str().unwrap()), &device)?.run(&inputs));
         match run() {
             Err(e) => wrong.push(format!("{name}: {e}")),

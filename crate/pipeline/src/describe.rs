@@ -26,7 +26,7 @@ pub(crate) fn opened(name: &str, bytes: u64, model: &Model, graph: &Graph, chann
             outputs: graph.outputs.iter().map(port).collect(),
             unsupported: unsupported(model, graph),
         },
-        groups: (0..channels.groups.len()).filter_map(|i| group(graph, channels, i, whole)).collect(),
+        groups: (0..channels.groups.len()).filter_map(|i| group(graph, channels, i, whole)).filter(holds_something).collect(),
         pinned: pin_infos(graph, channels),
     }
 }
@@ -57,6 +57,11 @@ fn unsupported(model: &Model, graph: &Graph) -> Vec<Unsupported> {
         out.push(Unsupported { node: String::new(), op: String::new(), why: e.message().to_owned() });
     }
     out
+}
+
+/// Positions of shape constants form groups too; nothing hangs on them.
+fn holds_something(g: &GroupSummary) -> bool {
+    g.parameters > 0 || !g.producers.is_empty()
 }
 
 fn group(graph: &Graph, channels: &Channels, index: usize, whole: Cost) -> Option<GroupSummary> {

@@ -12,7 +12,7 @@ use page::Page;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -24,7 +24,7 @@ type Answer<T> = std::result::Result<T, JsValue>;
 #[derive(Debug)]
 pub struct Lopper {
     /// Absent while an asynchronous call has it.
-    session: Cell<Option<Session>>,
+    session: RefCell<Option<Session>>,
     control: Arc<Control>,
     page: Page,
 }
@@ -36,7 +36,7 @@ impl Lopper {
     pub fn new(progress: Function, checkpoint: Function, died: Function) -> Self {
         page::watch_panics(died);
         let session = Session::new();
-        Self { control: session.control(), session: Cell::new(Some(session)), page: Page::new(progress, checkpoint) }
+        Self { control: session.control(), session: RefCell::new(Some(session)), page: Page::new(progress, checkpoint) }
     }
 
     /// Lopper's version.
@@ -148,14 +148,14 @@ impl Lopper {
     fn at_once<T>(&self, work: impl FnOnce(&mut Session) -> Result<T>) -> Answer<T> {
         let mut session = self.take().map_err(|e| thrown(&e))?;
         let result = work(&mut session);
-        self.session.set(Some(session));
+        self.session.replace(Some(session));
         result.map_err(|e| thrown(&e))
     }
 
     async fn in_steps<T>(&self, work: impl AsyncFnOnce(&mut Session, &Page) -> Result<T>) -> Answer<T> {
         let mut session = self.take().map_err(|e| thrown(&e))?;
         let result = work(&mut session, &self.page).await;
-        self.session.set(Some(session));
+        self.session.replace(Some(session));
         result.map_err(|e| thrown(&e))
     }
 }

@@ -78,7 +78,11 @@ async function openModel(file: File): Promise<boolean> {
   const images = store.dataSource.value;
   adopt(opened, { kind: 'file', file });
   if (images?.kind === 'file') await loadData(images.file);
-  else store.dataSource.value = undefined;
+  else {
+    // The sample's images are gone, and what fits them rarely fits others.
+    if (images) store.normalize.value = store.DEFAULT_NORMALIZE;
+    store.dataSource.value = undefined;
+  }
   return true;
 }
 

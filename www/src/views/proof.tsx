@@ -36,7 +36,14 @@ function Scale(props: { measured: number; limit: number }) {
 export function ProofStep() {
   const cut = store.cut.value;
   if (!cut) return <Step id="proof" state="waiting" note={text.proof.needs} />;
-  const { exact, max_error, tolerance, renormalised } = cut.summary;
+  const { exact, max_error, tolerance, renormalised, not_proved } = cut.summary;
+  if (max_error === null) {
+    return (
+      <Step id="proof" state="open" note={text.proof.notRun}>
+        <p class="lead">{not_proved}</p>
+      </Step>
+    );
+  }
   const passed = !exact || max_error <= tolerance;
   const verdict = !passed ? text.proof.failed : exact ? text.proof.passed : text.proof.close;
   return (

@@ -5,7 +5,8 @@ use crate::args::Prune;
 use crate::files;
 use crate::table::{Table, count, left};
 use crate::terminal::Terminal;
-use lopper_pipeline::{Change, Code, CutSummary, Error, PlanOptions, Result, Target, Unproved, Which, block_on};
+use lopper_pipeline::{Change, Code, CutSummary, Error, GroupChange, PlanOptions, Result, Target, Unproved, Which, block_on};
+use std::collections::HashSet;
 
 /// Cuts a model and writes it with its report.
 pub fn run(args: &Prune) -> Result<()> {
@@ -43,18 +44,20 @@ pub fn run(args: &Prune) -> Result<()> {
     if args.json {
         return print_json(&summary);
     }
-    print(args, &summary);
+    let prunable: HashSet<&str> = session.groups()?.iter().filter(|g| g.prunable).map(|g| g.name.as_str()).collect();
+    print(args, &summary, &prunable);
     Ok(())
 }
 
-fn print(args: &Prune, s: &CutSummary) {
+fn print(args: &Prune, s: &CutSummary, prunable: &HashSet<&str>) {
     println!("{} -> {}", args.model.display(), args.output.display());
     let mut table = Table::new(&["", ">before", ">after", ">left"]);
     let mut line = |name: &str, c: Change| table.row([name.to_owned(), count(c.before), count(c.after), left(c.before, c.after)]);
     line("parameters", s.estimate.parameters);
     line("MACs", s.estimate.macs);
     line("bytes", s.estimate.bytes);
-    let sum = |f: fn(&lopper_pipeline::GroupChange) -> usize| s.estimate.groups.iter().map(f).sum::<usize>() as u64;
+    let groups = || s.estimate.groups.iter().filter(|g| prunable.contains(g.name.as_str()));
+    let sum = |f: fn(&GroupChange) -> usize| groups().map(f).sum::<usize>() as u64;
     line("channels", Change { before: sum(|g| g.channels), after: sum(|g| g.kept) });
     table.print();
     match (s.max_error, s.exact) {

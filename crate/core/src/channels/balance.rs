@@ -46,7 +46,7 @@ struct Grid {
     ids: Ids,
 }
 
-fn grids(graph: &Graph, state: &State) -> Vec<Grid> {
+fn grids(state: &State) -> Vec<Grid> {
     let mut seen = HashSet::new();
     let mut out = Vec::new();
     for (value, ids, rows) in &state.grids {
@@ -55,9 +55,6 @@ fn grids(graph: &Graph, state: &State) -> Vec<Grid> {
         }
     }
     for (&value, layout) in &state.layouts {
-        if graph.values[value].uses.is_empty() && !graph.values[value].is_output {
-            continue;
-        }
         for b in layout.bundles.iter().filter(|b| b.lengths.len() > 1) {
             let columns = b.lengths.last().copied().unwrap_or(1).max(1);
             if seen.insert((b.ids.as_ptr() as usize, columns)) {
@@ -97,7 +94,7 @@ type Place = Vec<(usize, Vec<(u32, u32)>)>;
 pub(super) fn collect(graph: &Graph, state: &mut State) -> Cells {
     let mut places: BTreeMap<u32, Place> = BTreeMap::new();
     let mut known: HashSet<BTreeMap<u32, Vec<(u32, u32)>>> = HashSet::new();
-    let grids = grids(graph, state);
+    let grids = grids(state);
     for (g, grid) in grids.iter().enumerate() {
         let rows = constrained(grid, &mut state.classes);
         if rows.is_empty() || !known.insert(rows.clone()) {

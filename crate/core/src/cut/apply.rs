@@ -162,13 +162,21 @@ fn drop_dead(model: &mut Model, old: &Graph) {
         old.values.iter().filter(|(_, v)| !v.uses.is_empty() || v.is_output).map(|(_, v)| v.name.as_str()).collect();
     let mut read: HashSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
     let mut keep = vec![false; graph.node.len()];
-    // The file's order computes, so one walk from the end sees every reader before its producer.
-    for (slot, node) in keep.iter_mut().zip(&graph.node).rev() {
-        let unread_before = node.output.iter().all(|o| !was_read.contains(o.as_str()) && old.find(o).is_some());
-        if unread_before || node.output.iter().any(|o| read.contains(o)) {
-            *slot = true;
-            read.extend(node.input.iter().cloned());
-            read.extend(node.attribute.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names));
+    let makers: HashMap<&str, usize> =
+        (graph.node.iter().enumerate()).flat_map(|(i, n)| n.output.iter().map(move |o| (o.as_str(), i))).collect();
+    let unread_before = |o: &String| !was_read.contains(o.as_str()) && old.find(o).is_some();
+    let mut left: Vec<usize> = (graph.node.iter().enumerate())
+        .filter(|(_, n)| n.output.iter().all(unread_before) || n.output.iter().any(|o| read.contains(o)))
+        .map(|(i, _)| i)
+        .collect();
+    // From readers to producers, whatever order the file has them in.
+    while let Some(i) = left.pop() {
+        let Some((slot, node)) = keep.get_mut(i).filter(|k| !**k).zip(graph.node.get(i)) else { continue };
+        *slot = true;
+        let bodies = node.attribute.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names);
+        for name in node.input.iter().cloned().chain(bodies) {
+            left.extend(makers.get(name.as_str()));
+            read.insert(name);
         }
     }
     let mut keep = keep.into_iter();

@@ -69,7 +69,8 @@ impl<'a> Kept<'a> {
     /// # Errors
     /// As [`Self::lengths`].
     pub fn length(&self, value: ValueId, axis: usize, old: &Dim) -> Result<Dim> {
-        let Some(b) = self.bundle(value, axis) else { return Ok(old.clone()) };
+        // A length that only running the model tells says so after the cut, too.
+        let Some(b) = self.bundle(value, axis).filter(|_| old.known().is_some()) else { return Ok(old.clone()) };
         let skip = b.lengths.len() - b.axes.len();
         let lengths = self.lengths(b).map_err(|e| e.at(format!("value {:?}", self.graph.values[value].name)))?;
         Ok(b.rank_of(axis).and_then(|r| lengths.get(r + skip)).map_or_else(|| old.clone(), |&n| Dim::from(n)))

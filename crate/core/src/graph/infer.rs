@@ -98,6 +98,21 @@ impl<'a> InferContext<'a> {
         self.ints_or_attribute(input, attribute)?.iter().map(Dim::known).collect()
     }
 
+    /// Refuses an input that should be a list of whole numbers (a shape, axes, bounds) and is none. Left-out ones pass.
+    ///
+    /// # Errors
+    /// When it has another type or several axes.
+    pub fn list(&self, input: usize) -> Result<()> {
+        if let Some(t) = self.dtype(input).filter(|t| !t.is_integer()) {
+            let what = format!("{}: input {input} has to hold whole numbers, not {}", self.node.place(), t.name());
+            return Err(Error::new(Code::BadType, what));
+        }
+        match self.shape(input) {
+            Some(s) if s.len() > 1 => Err(self.bad_shape(format!("input {input} has to be a list, not {s:?}"))),
+            _ => Ok(()),
+        }
+    }
+
     /// Axis `axis` counted from the front; negative ones count from the back.
     ///
     /// # Errors

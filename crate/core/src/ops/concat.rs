@@ -179,6 +179,7 @@ fn parts(given: Option<Vec<i64>>, total: Option<usize>, count: usize) -> Option<
 impl Operator for Split {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        cx.list(1)?;
         let count = cx.node.outputs.len();
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype); count]) };
         let axis = cx.axis(cx.node.int("axis").unwrap_or(0), from.len())?;
@@ -223,6 +224,9 @@ impl Operator for Split {
         let value = cx.node.input(0);
         if sizes.is_none() {
             cx.keep_whole(&mut layout, axis, value, "it is split in parts of unknown length");
+            for k in 0..cx.node.outputs.len() {
+                cx.set(k, layout.clone());
+            }
         }
         let mut start = 0;
         // Only positions that the bundle has can be taken, whatever lengths the parts claim.

@@ -25,6 +25,8 @@ pub struct ConstantOfShape;
 
 impl Operator for ConstantOfShape {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        cx.required(0)?;
+        cx.list(0)?;
         let fill = match cx.node.tensor("value") {
             Some(t) => Tensor::from_proto(t, None)?,
             None => Tensor::from_f32("", vec![1], &[0.0]),

@@ -99,7 +99,11 @@ pub struct Binary {
 
 impl Operator for Binary {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
-        let dtype = if is_comparison(&cx.node.op_type) { Some(DataType::Bool) } else { cx.required(0)?.dtype };
+        let first = cx.required(0)?;
+        if !matches!(self.zero, Zero::All) || cx.node.op_type == "Add" || cx.node.op_type == "Sub" {
+            cx.required(1)?;
+        }
+        let dtype = if is_comparison(&cx.node.op_type) { Some(DataType::Bool) } else { first.dtype };
         infer_broadcast(cx, dtype)
     }
 
@@ -140,6 +144,7 @@ pub struct Where;
 
 impl Operator for Where {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        (0..3).try_for_each(|i| cx.required(i).map(drop))?;
         infer_broadcast(cx, cx.dtype(1))
     }
 

@@ -96,6 +96,12 @@ impl Operator for LayerNormalization {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
         let mut facts = same_as_input(cx)?;
+        if let (Some(s), Some(scale)) = (&x.shape, cx.shape(1)) {
+            // A number beats a symbol, and a scale of another length is an error.
+            let shape = super::fold::broadcast_shapes(&[s, scale]).filter(|b| b.len() == s.len());
+            let shape = shape.ok_or_else(|| cx.bad_shape(format!("a scale {scale:?} for {s:?}")))?;
+            facts = vec![Fact::new(x.dtype, shape)];
+        }
         if let Some(s) = &x.shape {
             let axis = cx.axis(cx.node.int("axis").unwrap_or(-1), s.len())?;
             let stat: Vec<Dim> = s.iter().enumerate().map(|(i, d)| if i < axis { d.clone() } else { Dim::Known(1) }).collect();

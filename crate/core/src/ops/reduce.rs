@@ -44,6 +44,7 @@ fn keeps(node: &crate::graph::Node) -> bool {
 impl Operator for Reduce {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        cx.list(1)?;
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
         if let Some(axis) = cx.known_or_attribute(1, "axes").iter().flatten().find(|a| axis_of(**a, from.len()).is_none()) {
             return Err(cx.bad_attribute(format!("axis {axis} is out of range for {} axes", from.len())));

@@ -66,6 +66,7 @@ pub fn resolve(from: &[Dim], target: &[Dim], allow_zero: bool) -> Option<Shape> 
 impl Operator for Reshape {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        cx.list(1)?;
         let target = cx.ints_or_attribute(1, "shape");
         let (Some(from), Some(target)) = (&x.shape, target) else {
             let rank = cx.shape(1).and_then(|s| s.first()).and_then(Dim::length);
@@ -146,6 +147,7 @@ pub struct Squeeze;
 impl Operator for Squeeze {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        cx.list(1)?;
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
         let gone: Vec<usize> = match cx.known_or_attribute(1, "axes") {
             Some(axes) => axes.iter().map(|&a| cx.axis(a, from.len())).collect::<Result<_>>()?,
@@ -174,6 +176,7 @@ pub struct Unsqueeze;
 impl Operator for Unsqueeze {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        cx.list(1)?;
         let (Some(from), Some(axes)) = (&x.shape, cx.known_or_attribute(1, "axes")) else {
             return Ok(vec![Fact::of_type(x.dtype)]);
         };
@@ -252,6 +255,7 @@ pub struct Expand;
 impl Operator for Expand {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        cx.list(1)?;
         let (Some(from), Some(to)) = (&x.shape, cx.constant(1).and_then(|c| c.as_ints())) else {
             let rank = cx.shape(1).and_then(|s| s.first()).and_then(Dim::length);
             let shape = rank.and_then(|r| cx.node.output(0).map(|o| cx.unknown_shape(o, r.max(x.shape.as_ref().map_or(0, Vec::len)))));

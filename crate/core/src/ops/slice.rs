@@ -3,7 +3,7 @@
 use super::{Operator, fold};
 use crate::channels::{Bundle, ChannelContext, Ids, Layout, MAX_POSITIONS, Role, positions, strides, take};
 use crate::cut::CutContext;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::graph::{Constant, Dim, Fact, InferContext, Shape, axis_of};
 
 /// Slice.
@@ -98,6 +98,7 @@ impl Slice {
 impl Operator for Slice {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        (1..5).try_for_each(|i| cx.list(i))?;
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
         let Some(parts) = Self::parts_of(cx, from.len()) else {
             if cx.ints_or_attribute(1, "starts").is_some() && cx.ints_or_attribute(2, "ends").is_some() {
@@ -218,6 +219,9 @@ pub struct Gather;
 impl Operator for Gather {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (x, i) = (cx.required(0)?, cx.required(1)?);
+        if let Some(t) = i.dtype.filter(|t| !t.is_integer()) {
+            return Err(Error::new(Code::BadType, format!("{}: indices have to be whole numbers, not {}", cx.node.place(), t.name())));
+        }
         let (Some(from), Some(index)) = (&x.shape, &i.shape) else { return Ok(vec![Fact::of_type(x.dtype)]) };
         let axis = cx.axis(cx.node.int("axis").unwrap_or(0), from.len())?;
         let mut shape: Shape = from.iter().take(axis).cloned().collect();
@@ -255,6 +259,12 @@ impl Operator for Gather {
                 layout = one_row(cx, layout, axis, &at);
             } else {
                 layout = moved(layout, axis, &at);
+            }
+        }
+        let index = cx.layout(1);
+        if cx.node.input(1).is_some_and(|v| !cx.graph.values[v].is_parameter()) {
+            for b in &index.bundles {
+                cx.pin_ids(cx.node.input(1), b.axes.first().copied().unwrap_or(0), &b.ids, "it says which positions are picked");
             }
         }
         // A table whose rows are looked up makes the channels of its other axes.
@@ -328,6 +338,8 @@ impl Pad {
 impl Operator for Pad {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
+        cx.list(1)?;
+        cx.list(3)?;
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
         let shape = match Self::amounts(cx, from.len()) {
             Some(pads) => Some(from.iter().zip(&pads).map(|(d, (a, b))| d.add(a).add(b)).collect()),

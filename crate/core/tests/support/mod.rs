@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod chain;
+pub mod hostile;
 pub mod malformed;
 pub mod models;
 pub mod mutate;

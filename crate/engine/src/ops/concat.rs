@@ -21,7 +21,8 @@ fn concat(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let axis = axis_of(call.int_or("axis", 1), first.len())?;
     for part in &parts {
         let dims = part.dims();
-        let fits = dims.len() == first.len() && dims.iter().zip(&first).enumerate().all(|(i, (a, b))| i == axis || a == b);
+        let fits =
+            dims.len() == first.len() && dims.iter().zip(&first).enumerate().all(|(i, (a, b))| i == axis || a == b);
         if !fits {
             return Err(bad_shape(format!("shapes {first:?} and {dims:?} cannot be joined along axis {axis}")));
         }

@@ -47,13 +47,17 @@ fn range(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let limits = [call.host(0)?, call.host(1)?, call.host(2)?];
     if limits.iter().all(|t| matches!(t.data, HostData::I64(_))) {
         let v: Vec<i64> = limits.iter().filter_map(|t| t.data.to_i64().first().copied()).collect();
-        let &[start, limit, step] = v.as_slice() else { return Err(bad_attribute("start, limit and step must be single numbers")) };
+        let &[start, limit, step] = v.as_slice() else {
+            return Err(bad_attribute("start, limit and step must be single numbers"));
+        };
         let count = steps((limit as f64 - start as f64) / step as f64)?;
         let list: Vec<i64> = (0..count as i64).map(|i| start + i * step).collect();
         return one(HostTensor::i64(vec![count], list)?);
     }
     let v: Vec<f32> = limits.iter().filter_map(|t| t.data.to_f32().first().copied()).collect();
-    let &[start, limit, step] = v.as_slice() else { return Err(bad_attribute("start, limit and step must be single numbers")) };
+    let &[start, limit, step] = v.as_slice() else {
+        return Err(bad_attribute("start, limit and step must be single numbers"));
+    };
     let count = steps((f64::from(limit) - f64::from(start)) / f64::from(step))?;
     one(HostTensor::f32(vec![count], (0..count).map(|i| start + i as f32 * step).collect())?)
 }

@@ -39,7 +39,8 @@ impl Window {
         if kernel.contains(&0) || input.len() != axes {
             return Err(bad_shape(format!("a kernel {kernel:?} cannot slide over {input:?}")));
         }
-        let mut window = Self { strides: list("strides")?, dilations: list("dilations")?, pads: vec![(0, 0); axes], kernel };
+        let mut window =
+            Self { strides: list("strides")?, dilations: list("dilations")?, pads: vec![(0, 0); axes], kernel };
         match node.string("auto_pad").unwrap_or("NOTSET") {
             "NOTSET" | "" => {
                 if let Some(pads) = node.ints("pads") {
@@ -87,11 +88,15 @@ impl Window {
 /// Checks what all convolutions share; returns the groups.
 fn check_groups(node: &Node, channels: usize, filters: usize, per_group: usize, transposed: bool) -> Result<usize> {
     let groups = super::length(node.int("group").unwrap_or(1))?;
-    let fits = groups > 0 && channels % groups == 0 && if transposed { filters == channels } else { filters % groups == 0 && per_group * groups == channels };
+    let fits = groups > 0
+        && channels % groups == 0
+        && if transposed { filters == channels } else { filters % groups == 0 && per_group * groups == channels };
     if fits {
         Ok(groups)
     } else {
-        Err(bad_shape(format!("weights of {filters} x {per_group} channels in {groups} groups do not fit {channels} channels")))
+        Err(bad_shape(format!(
+            "weights of {filters} x {per_group} channels in {groups} groups do not fit {channels} channels"
+        )))
     }
 }
 
@@ -126,7 +131,9 @@ fn conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
 
 fn check_bias(bias: Option<DeviceTensor>, filters: usize) -> Result<Option<Tensor<1>>> {
     match bias {
-        Some(b) if b.dims() != [filters] => Err(bad_shape(format!("a bias of shape {:?} for {filters} filters", b.dims()))),
+        Some(b) if b.dims() != [filters] => {
+            Err(bad_shape(format!("a bias of shape {:?} for {filters} filters", b.dims())))
+        }
         Some(b) => b.float().map(Some),
         None => Ok(None),
     }
@@ -145,9 +152,27 @@ fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<Value>> {
     // What cannot be said to burn is cut off afterwards.
     let inside = window.pads.iter().map(|&(b, _)| if symmetric { b } else { 0 }).collect::<Vec<_>>();
     let y: DeviceTensor = match axes {
-        1 => module::conv_transpose1d(x.float()?, w.float()?, bias, transposed_options(&window, &inside, &extra, groups)?).into(),
-        2 => module::conv_transpose2d(x.float()?, w.float()?, bias, transposed_options(&window, &inside, &extra, groups)?).into(),
-        3 => module::conv_transpose3d(x.float()?, w.float()?, bias, transposed_options(&window, &inside, &extra, groups)?).into(),
+        1 => module::conv_transpose1d(
+            x.float()?,
+            w.float()?,
+            bias,
+            transposed_options(&window, &inside, &extra, groups)?,
+        )
+        .into(),
+        2 => module::conv_transpose2d(
+            x.float()?,
+            w.float()?,
+            bias,
+            transposed_options(&window, &inside, &extra, groups)?,
+        )
+        .into(),
+        3 => module::conv_transpose3d(
+            x.float()?,
+            w.float()?,
+            bias,
+            transposed_options(&window, &inside, &extra, groups)?,
+        )
+        .into(),
         n => return Err(unsupported(format!("a transposed convolution over {n} axes; at most 3 are supported"))),
     };
     if symmetric {
@@ -163,7 +188,12 @@ fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<Value>> {
     one(y.slice(&slices)?)
 }
 
-fn transposed_options<const N: usize>(w: &Window, inside: &[usize], extra: &[usize], groups: usize) -> Result<ConvTransposeOptions<N>> {
+fn transposed_options<const N: usize>(
+    w: &Window,
+    inside: &[usize],
+    extra: &[usize],
+    groups: usize,
+) -> Result<ConvTransposeOptions<N>> {
     Ok(ConvTransposeOptions::new(array(&w.strides)?, array(inside)?, array(extra)?, array(&w.dilations)?, groups))
 }
 

@@ -8,11 +8,11 @@ use lopper_core::{Code, Error, Result};
 
 pub(super) fn find(op: &str) -> Option<Forward> {
     Some(match op {
-        "Relu" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Erf" | "Gelu" | "Exp" | "Log" | "Sqrt"
-        | "Reciprocal" | "Neg" | "Abs" | "Floor" | "Ceil" | "Round" | "Sign" | "Softplus" | "Softsign" | "Elu" | "Selu"
-        | "Celu" | "Mish" | "Swish" | "ThresholdedRelu" | "Sin" | "Cos" | "Not" => unary,
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual"
-        | "And" | "Or" | "Xor" => binary,
+        "Relu" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Erf" | "Gelu" | "Exp" | "Log"
+        | "Sqrt" | "Reciprocal" | "Neg" | "Abs" | "Floor" | "Ceil" | "Round" | "Sign" | "Softplus" | "Softsign"
+        | "Elu" | "Selu" | "Celu" | "Mish" | "Swish" | "ThresholdedRelu" | "Sin" | "Cos" | "Not" => unary,
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Equal" | "Greater" | "GreaterOrEqual" | "Less"
+        | "LessOrEqual" | "And" | "Or" | "Xor" => binary,
         "Min" | "Max" | "Sum" | "Mean" => variadic,
         "Where" => select,
         "Clip" => clip,
@@ -91,7 +91,11 @@ fn combine(call: &Call<'_>, op: &str, a: Value, b: Value) -> Result<Value> {
         return host::binary(op, x, y).map(Value::from);
     }
     let dims = broadcast(&a.dims(), &b.dims())?;
-    let exponent = if op == "Pow" { b.host().filter(|t| t.data.len() == 1).and_then(|t| t.data.to_f32().first().copied()) } else { None };
+    let exponent = if op == "Pow" {
+        b.host().filter(|t| t.data.len() == 1).and_then(|t| t.data.to_f32().first().copied())
+    } else {
+        None
+    };
     match (a.scalar(), exponent.or(b.scalar())) {
         (_, Some(s)) if takes_scalar(op, &a, false) => return with_scalar(op, a.on(call.device)?, s, false, &dims),
         (Some(s), _) if takes_scalar(op, &b, true) => return with_scalar(op, b.on(call.device)?, s, true, &dims),
@@ -110,7 +114,25 @@ fn combine(call: &Call<'_>, op: &str, a: Value, b: Value) -> Result<Value> {
 
 /// Whether there is a form of the operator for one number, which spares its upload and a broadcast.
 fn takes_scalar(op: &str, x: &Value, scalar_first: bool) -> bool {
-    x.is_float() && matches!((op, scalar_first), ("Add" | "Sum" | "Mul" | "Sub" | "Div" | "Max" | "Min" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual", _) | ("Pow", false))
+    x.is_float()
+        && matches!(
+            (op, scalar_first),
+            (
+                "Add"
+                    | "Sum"
+                    | "Mul"
+                    | "Sub"
+                    | "Div"
+                    | "Max"
+                    | "Min"
+                    | "Equal"
+                    | "Greater"
+                    | "GreaterOrEqual"
+                    | "Less"
+                    | "LessOrEqual",
+                _
+            ) | ("Pow", false)
+        )
 }
 
 /// A tensor with one number.
@@ -216,9 +238,7 @@ fn select(call: &mut Call<'_>) -> Result<Vec<Value>> {
 }
 
 fn clip(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    let bound = |i: usize, name: &str| -> Result<Option<f32>> {
-        Ok(call.float_input(i)?.or(call.node.float(name)))
-    };
+    let bound = |i: usize, name: &str| -> Result<Option<f32>> { Ok(call.float_input(i)?.or(call.node.float(name))) };
     let (low, high) = (bound(1, "min")?, bound(2, "max")?);
     if let Some(HostTensor { dims, data: HostData::I64(v) }) = call.look(0)?.host() {
         let low = call.ints(1)?.and_then(|v| v.first().copied()).unwrap_or(i64::MIN);

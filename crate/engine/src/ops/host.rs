@@ -54,7 +54,9 @@ pub(super) fn binary(op: &str, a: &HostTensor, b: &HostTensor) -> Result<HostTen
         (HostData::F32(x), HostData::F32(y)) => floats(op, x, y),
         // The exponent's type may differ from the base's.
         (HostData::F32(x), y @ HostData::I64(_)) if op == "Pow" => floats(op, x, &y.to_f32()),
-        (x @ HostData::I64(_), HostData::F32(y)) if op == "Pow" => floats(op, &x.to_f32(), y).map(|p| HostData::I64(p.to_i64())),
+        (x @ HostData::I64(_), HostData::F32(y)) if op == "Pow" => {
+            floats(op, &x.to_f32(), y).map(|p| HostData::I64(p.to_i64()))
+        }
         (HostData::I64(x), HostData::I64(y)) => integers(op, x, y)?,
         (HostData::Bool(x), HostData::Bool(y)) => match op {
             "And" => Some(HostData::Bool(zip(x, y, |a, b| a && b))),
@@ -191,7 +193,8 @@ pub(super) fn take(t: &HostTensor, axis: usize, rows: &[usize]) -> Result<HostTe
     let n = t.dims.get(axis).copied().unwrap_or(1);
     let outer: usize = t.dims.iter().take(axis).product();
     let inner: usize = t.dims.iter().skip(axis + 1).product();
-    let places = (0..outer).flat_map(|o| rows.iter().flat_map(move |&r| (0..inner).map(move |i| (o * n + r) * inner + i)));
+    let places =
+        (0..outer).flat_map(|o| rows.iter().flat_map(move |&r| (0..inner).map(move |i| (o * n + r) * inner + i)));
     let data = t.data.pick(places).ok_or_else(|| bad_shape(format!("positions {rows:?} on an axis of {n}")))?;
     let mut dims = t.dims.clone();
     if let Some(d) = dims.get_mut(axis) {

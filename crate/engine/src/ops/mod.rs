@@ -22,8 +22,8 @@ use crate::value::{HostData, HostTensor, Value};
 use burn::tensor::{Device, Tensor};
 use lopper_core::graph::{Node, ValueId};
 
-pub(crate) use norm::scale_shift;
 use lopper_core::{Code, Error, Result};
+pub(crate) use norm::scale_shift;
 
 /// What a node computes from its inputs.
 pub(crate) type Forward = fn(&mut Call<'_>) -> Result<Vec<Value>>;
@@ -135,7 +135,10 @@ impl<'a> Call<'a> {
     /// An input that must be known on the host.
     pub(crate) fn host(&self, i: usize) -> Result<&HostTensor> {
         self.look(i)?.host().ok_or_else(|| {
-            Error::new(Code::Unsupported, format!("input {i} depends on the contents of the data; only constants and shapes are supported here"))
+            Error::new(
+                Code::Unsupported,
+                format!("input {i} depends on the contents of the data; only constants and shapes are supported here"),
+            )
         })
     }
 

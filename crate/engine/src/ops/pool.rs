@@ -4,8 +4,8 @@ use super::conv::Window;
 use super::{Call, Forward, array, bad_shape, lengths, one, unsupported};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::Value;
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::module;
+use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use lopper_core::Result;
 
 pub(super) fn find(op: &str) -> Option<Forward> {

@@ -8,8 +8,8 @@ use lopper_core::Result;
 
 pub(super) fn find(op: &str) -> Option<Forward> {
     Some(match op {
-        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare"
-        | "ReduceLogSum" | "ReduceLogSumExp" => reduce,
+        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
+        | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => reduce,
         "ArgMax" | "ArgMin" => argument,
         _ => return None,
     })

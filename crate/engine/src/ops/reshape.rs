@@ -45,7 +45,10 @@ fn reshape(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let mut dims = Vec::with_capacity(want.len());
     for (i, &d) in want.iter().enumerate() {
         dims.push(match d {
-            0 if !keep_zero => from.get(i).copied().ok_or_else(|| bad_shape(format!("shape {want:?} copies an axis that {from:?} does not have")))?,
+            0 if !keep_zero => from
+                .get(i)
+                .copied()
+                .ok_or_else(|| bad_shape(format!("shape {want:?} copies an axis that {from:?} does not have")))?,
             -1 => 1,
             d => length(d)?,
         });

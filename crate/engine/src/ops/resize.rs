@@ -29,7 +29,13 @@ fn upsample(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let dims = x.dims();
     let out = scaled(&dims, &scales)?;
     let scales: Vec<f64> = scales.into_iter().map(f64::from).collect();
-    let how = How { coordinates: "asymmetric", nearest: "floor", cubic: -0.75, outside: false, mode: call.node.string("mode").unwrap_or("nearest") };
+    let how = How {
+        coordinates: "asymmetric",
+        nearest: "floor",
+        cubic: -0.75,
+        outside: false,
+        mode: call.node.string("mode").unwrap_or("nearest"),
+    };
     one(axes(x, &dims, &out, &scales, &how, call.device)?)
 }
 
@@ -89,7 +95,11 @@ fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
     }
     let how = How {
         mode: node.string("mode").unwrap_or("nearest"),
-        coordinates: node.string("coordinate_transformation_mode").unwrap_or(if node.opset < 11 { "asymmetric" } else { "half_pixel" }),
+        coordinates: node.string("coordinate_transformation_mode").unwrap_or(if node.opset < 11 {
+            "asymmetric"
+        } else {
+            "half_pixel"
+        }),
         nearest: node.string("nearest_mode").unwrap_or(if node.opset < 11 { "floor" } else { "round_prefer_floor" }),
         cubic: f64::from(call.float_or("cubic_coeff_a", -0.75)),
         outside: call.flag("exclude_outside"),
@@ -98,7 +108,14 @@ fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
     one(axes(x, &dims, &out, &scales, &how, call.device)?)
 }
 
-fn axes(mut x: DeviceTensor, dims: &[usize], out: &[usize], scales: &[f64], how: &How<'_>, device: &Device) -> Result<DeviceTensor> {
+fn axes(
+    mut x: DeviceTensor,
+    dims: &[usize],
+    out: &[usize],
+    scales: &[f64],
+    how: &How<'_>,
+    device: &Device,
+) -> Result<DeviceTensor> {
     if out.contains(&0) {
         return Err(unsupported("an empty tensor"));
     }
@@ -135,12 +152,24 @@ fn source(i: usize, n: usize, m: usize, scale: f64, coordinates: &str) -> Result
     let (i, n, m) = (i as f64, n as f64, m as f64);
     Ok(match coordinates {
         "half_pixel" => (i + 0.5) / scale - 0.5,
-        "pytorch_half_pixel" => if m > 1.0 { (i + 0.5) / scale - 0.5 } else { 0.0 },
+        "pytorch_half_pixel" => {
+            if m > 1.0 {
+                (i + 0.5) / scale - 0.5
+            } else {
+                0.0
+            }
+        }
         "half_pixel_symmetric" => {
             let adjust = m / (n * scale);
             n / 2.0 * (1.0 - adjust) + (i + 0.5) / scale - 0.5
         }
-        "align_corners" => if m > 1.0 { i * (n - 1.0) / (m - 1.0) } else { 0.0 },
+        "align_corners" => {
+            if m > 1.0 {
+                i * (n - 1.0) / (m - 1.0)
+            } else {
+                0.0
+            }
+        }
         "asymmetric" => i / scale,
         other => return Err(unsupported(format!("coordinate_transformation_mode {other:?}"))),
     })
@@ -162,8 +191,14 @@ fn taps(n: usize, m: usize, scale: f64, how: &How<'_>) -> Result<Vec<Tap>> {
         }
         "linear" | "bilinear" | "trilinear" => {
             let at: Vec<f64> = at.into_iter().map(|v| v.clamp(0.0, last)).collect();
-            let low = Tap { from: at.iter().map(|&v| inside(v.floor())).collect(), weight: at.iter().map(|&v| (1.0 - v.fract()) as f32).collect() };
-            let high = Tap { from: at.iter().map(|&v| inside(v.floor() + 1.0)).collect(), weight: at.iter().map(|&v| v.fract() as f32).collect() };
+            let low = Tap {
+                from: at.iter().map(|&v| inside(v.floor())).collect(),
+                weight: at.iter().map(|&v| (1.0 - v.fract()) as f32).collect(),
+            };
+            let high = Tap {
+                from: at.iter().map(|&v| inside(v.floor() + 1.0)).collect(),
+                weight: at.iter().map(|&v| v.fract() as f32).collect(),
+            };
             Ok(vec![low, high])
         }
         "cubic" => Ok(cubic(&at, last, how)),

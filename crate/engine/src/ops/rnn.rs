@@ -57,7 +57,8 @@ fn refuse(call: &Call<'_>, cell: Cell, steps: usize, directions: usize) -> Resul
             return Err(unsupported("activations other than the usual ones"));
         }
     }
-    if call.node.has("clip") || call.flag("input_forget") || call.flag("layout") || (cell == Cell::Lstm && call.has(7)) {
+    if call.node.has("clip") || call.flag("input_forget") || call.flag("layout") || (cell == Cell::Lstm && call.has(7))
+    {
         return Err(unsupported("clip, input_forget, layout or peepholes"));
     }
     if call.ints(4)?.is_some_and(|lens| lens.iter().any(|&n| n != steps as i64)) {
@@ -69,10 +70,15 @@ fn refuse(call: &Call<'_>, cell: Cell, steps: usize, directions: usize) -> Resul
 fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
     let hidden = length(call.int_or("hidden_size", 0))?;
     let (x, w, r) = (call.tensor(0)?, call.tensor(1)?, call.tensor(2)?);
-    let ([steps, batch, inputs], [directions, rows, columns]): ([usize; 3], [usize; 3]) = (array(&x.dims())?, array(&w.dims())?);
+    let ([steps, batch, inputs], [directions, rows, columns]): ([usize; 3], [usize; 3]) =
+        (array(&x.dims())?, array(&w.dims())?);
     let width = cell.gates() * hidden;
     if [rows, columns] != [width, inputs] || r.dims() != [directions, width, hidden] || hidden == 0 {
-        return Err(bad_shape(format!("weights {:?} and {:?} for {inputs} inputs and {hidden} states", w.dims(), r.dims())));
+        return Err(bad_shape(format!(
+            "weights {:?} and {:?} for {inputs} inputs and {hidden} states",
+            w.dims(),
+            r.dims()
+        )));
     }
     refuse(call, cell, steps, directions)?;
     let backward: &[bool] = match (call.node.string("direction").unwrap_or("forward"), directions) {
@@ -97,17 +103,20 @@ fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
     for (d, &reverse) in backward.iter().enumerate() {
         let matrix = |t: &Tensor<3>| t.clone().narrow(0, d, 1).squeeze_dim::<2>(0);
         let half = |start: usize| bias.clone().map(|b| b.narrow(0, d, 1).narrow(1, start, width).reshape([width]));
-        let weights = Weights { input: matrix(&w).transpose(), hidden: matrix(&r).transpose(), input_bias: half(0), hidden_bias: half(width) };
+        let weights = Weights {
+            input: matrix(&w).transpose(),
+            hidden: matrix(&r).transpose(),
+            input_bias: half(0),
+            hidden_bias: half(width),
+        };
         let run = Run { cell, steps, batch, hidden, reverse, reset_after };
         let (states, h, c) = run.over(x.clone(), &weights, matrix(&h0), matrix(&c0));
         all.push(Tensor::stack::<3>(states, 0).unsqueeze_dim::<4>(1));
         last_h.push(h);
         last_c.push(c);
     }
-    let mut out: Vec<Value> = vec![
-        DeviceTensor::from(Tensor::cat(all, 1)).into(),
-        DeviceTensor::from(Tensor::stack::<3>(last_h, 0)).into(),
-    ];
+    let mut out: Vec<Value> =
+        vec![DeviceTensor::from(Tensor::cat(all, 1)).into(), DeviceTensor::from(Tensor::stack::<3>(last_h, 0)).into()];
     if cell == Cell::Lstm {
         out.push(DeviceTensor::from(Tensor::stack::<3>(last_c, 0)).into());
     }
@@ -125,9 +134,16 @@ struct Run {
 
 impl Run {
     /// The states of all steps in their own order, and the last two.
-    fn over(&self, x: Tensor<2>, w: &Weights, mut h: Tensor<2>, mut c: Tensor<2>) -> (Vec<Tensor<2>>, Tensor<2>, Tensor<2>) {
+    fn over(
+        &self,
+        x: Tensor<2>,
+        w: &Weights,
+        mut h: Tensor<2>,
+        mut c: Tensor<2>,
+    ) -> (Vec<Tensor<2>>, Tensor<2>, Tensor<2>) {
         let width = self.cell.gates() * self.hidden;
-        let repeat = |b: &Tensor<1>, n: usize| b.clone().unsqueeze::<2>().expand::<2, Shape>(Shape::from(vec![n, width]));
+        let repeat =
+            |b: &Tensor<1>, n: usize| b.clone().unsqueeze::<2>().expand::<2, Shape>(Shape::from(vec![n, width]));
         let mut gates = x.matmul(w.input.clone());
         if let Some(b) = &w.input_bias {
             gates = gates + repeat(b, self.steps * self.batch);

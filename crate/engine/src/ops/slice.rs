@@ -132,7 +132,8 @@ fn gather_elements(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let axis = axis_of(call.int_or("axis", 0), dims.len())?;
     let indices = call.host(1)?;
     let n = dims.get(axis).copied().unwrap_or(0);
-    let fits = indices.dims.len() == dims.len() && indices.dims.iter().zip(&dims).enumerate().all(|(i, (a, b))| i == axis || a == b);
+    let fits = indices.dims.len() == dims.len()
+        && indices.dims.iter().zip(&dims).enumerate().all(|(i, (a, b))| i == axis || a == b);
     if !fits {
         return Err(unsupported(format!("indices of shape {:?} into shape {dims:?}", indices.dims)));
     }

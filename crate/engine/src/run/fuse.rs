@@ -70,7 +70,9 @@ impl Network {
 
     fn affine(&self, step: &Step) -> Option<Affine> {
         let node = self.node(step);
-        let plain = node.op_type == "BatchNormalization" && node.int("training_mode").unwrap_or(0) == 0 && node.int("spatial").unwrap_or(1) != 0;
+        let plain = node.op_type == "BatchNormalization"
+            && node.int("training_mode").unwrap_or(0) == 0
+            && node.int("spatial").unwrap_or(1) != 0;
         let single = step.outputs.iter().skip(1).flatten().next().is_none();
         if !plain || !single {
             return None;
@@ -81,7 +83,8 @@ impl Network {
         if [bias.len(), mean.len(), variance.len()] != [scale.len(); 3] {
             return None;
         }
-        let scale: Vec<f64> = scale.iter().zip(variance).map(|(&s, &v)| f64::from(s) / (f64::from(v) + epsilon).sqrt()).collect();
+        let scale: Vec<f64> =
+            scale.iter().zip(variance).map(|(&s, &v)| f64::from(s) / (f64::from(v) + epsilon).sqrt()).collect();
         let shift = bias.iter().zip(mean).zip(&scale).map(|((&b, &m), s)| f64::from(b) - f64::from(m) * s).collect();
         Some(Affine { scale, shift })
     }
@@ -93,16 +96,25 @@ impl Network {
         if self.node(step).op_type != "Conv" || (has_bias && self.constant(step, 2).is_none()) {
             return Ok(false);
         }
-        let Some(weight) = self.constant(step, 1).filter(|w| w.dims.first() == Some(&filters)) else { return Ok(false) };
+        let Some(weight) = self.constant(step, 1).filter(|w| w.dims.first() == Some(&filters)) else {
+            return Ok(false);
+        };
         let values = weight.as_f32().unwrap_or_default();
         let size = (values.len() / filters.max(1)).max(1);
-        let scaled = values.chunks(size).zip(&affine.scale).flat_map(|(filter, s)| filter.iter().map(move |&w| (f64::from(w) * s) as f32)).collect();
+        let scaled = values
+            .chunks(size)
+            .zip(&affine.scale)
+            .flat_map(|(filter, s)| filter.iter().map(move |&w| (f64::from(w) * s) as f32))
+            .collect();
         let weight = HostTensor::f32(weight.dims.clone(), scaled)?;
-        let old = self.constant(step, 2).and_then(HostTensor::as_f32).map_or_else(|| vec![0.0; filters], <[f32]>::to_vec);
+        let old =
+            self.constant(step, 2).and_then(HostTensor::as_f32).map_or_else(|| vec![0.0; filters], <[f32]>::to_vec);
         if old.len() != filters {
-            return Err(Error::new(Code::BadShape, format!("{} biases for {filters} filters", old.len())).at(self.node(step).place()));
+            return Err(Error::new(Code::BadShape, format!("{} biases for {filters} filters", old.len()))
+                .at(self.node(step).place()));
         }
-        let bias = old.iter().zip(affine.scale.iter().zip(&affine.shift)).map(|(&b, (s, t))| f64::from(b) * s + t).collect();
+        let bias =
+            old.iter().zip(affine.scale.iter().zip(&affine.shift)).map(|(&b, (s, t))| f64::from(b) * s + t).collect();
         let source = step.inputs.first().copied().flatten();
         step.inputs = vec![source, Some(self.add_tensor(weight)?), Some(self.add(bias)?)];
         Ok(true)

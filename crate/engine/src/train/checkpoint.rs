@@ -64,12 +64,14 @@ impl Trainer {
         let mut loaded = Vec::with_capacity(self.parameters.len());
         for p in &self.parameters {
             let dims = p.tensor.dims();
-            let tensor = upload(format!("p:{}", p.name), &dims)?.ok_or_else(|| broken(&format!("{} is missing", p.name)))?;
+            let tensor =
+                upload(format!("p:{}", p.name), &dims)?.ok_or_else(|| broken(&format!("{} is missing", p.name)))?;
             loaded.push((tensor, upload(format!("1:{}", p.name), &dims)?, upload(format!("2:{}", p.name), &dims)?));
         }
         let mut statistics = Vec::with_capacity(self.statistics.len());
         for (name, slot) in &self.statistics {
-            let dims = self.constants.get(*slot).and_then(Option::as_ref).map(crate::value::Value::dims).unwrap_or_default();
+            let dims =
+                self.constants.get(*slot).and_then(Option::as_ref).map(crate::value::Value::dims).unwrap_or_default();
             let tensor = upload(format!("s:{name}"), &dims)?.ok_or_else(|| broken(&format!("{name} is missing")))?;
             statistics.push((*slot, tensor));
         }
@@ -127,8 +129,10 @@ fn read(bytes: &[u8]) -> Result<(usize, HashMap<String, HostTensor>)> {
             return Err(broken("a tensor has too many axes"));
         }
         let dims = (0..rank).map(|_| r.u64()).collect::<Result<Vec<_>>>()?;
-        let size = dims.iter().try_fold(4_usize, |a, &b| a.checked_mul(b)).ok_or_else(|| broken("a tensor is too large"))?;
-        let values = r.take(size)?.chunks_exact(4).filter_map(|c| <[u8; 4]>::try_from(c).ok()).map(f32::from_le_bytes).collect();
+        let size =
+            dims.iter().try_fold(4_usize, |a, &b| a.checked_mul(b)).ok_or_else(|| broken("a tensor is too large"))?;
+        let values =
+            r.take(size)?.chunks_exact(4).filter_map(|c| <[u8; 4]>::try_from(c).ok()).map(f32::from_le_bytes).collect();
         tensors.insert(label, HostTensor::new(dims, HostData::F32(values))?);
     }
     if r.0.is_empty() { Ok((steps, tensors)) } else { Err(broken("something follows its end")) }

@@ -119,7 +119,9 @@ impl Trainer {
         let inputs = vec![(self.network.only_input()?, input)];
         let mut mode = Mode::Train(Vec::new());
         let output = self.network.forward(inputs, &self.constants, &mut mode)?.into_iter().next();
-        let logits = output.ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?.on(self.network.device().inner())?;
+        let logits = output
+            .ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?
+            .on(self.network.device().inner())?;
         let loss = cross_entropy(logits, batch, self.network.device())?;
         let mut gradients = loss.backward();
         self.unread.push(loss.inner());

@@ -94,7 +94,8 @@ mod tests {
     /// A weight that starts at 1, after each of four steps.
     fn path(optimizer: Optimizer) -> Vec<f64> {
         let device = Device::flex();
-        let one = |v: f64| DeviceTensor::upload(&HostTensor::f32(vec![1, 1], vec![v as f32]).unwrap(), &device).unwrap();
+        let one =
+            |v: f64| DeviceTensor::upload(&HostTensor::f32(vec![1, 1], vec![v as f32]).unwrap(), &device).unwrap();
         let mut p = Parameter { name: String::new(), slot: 0, tensor: one(1.0), first: None, second: None };
         let mut path = Vec::new();
         for (i, g) in GRADIENTS.into_iter().enumerate() {

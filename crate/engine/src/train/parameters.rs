@@ -30,7 +30,10 @@ fn learns(graph: &Graph, id: ValueId, elements: usize) -> bool {
 
 fn uses_as_parameter(graph: &Graph, node: &Node, port: usize, elements: usize) -> bool {
     match (node.op_type.as_str(), port) {
-        ("Conv" | "ConvTranspose" | "Gemm" | "BatchNormalization" | "LayerNormalization" | "InstanceNormalization", 1 | 2) => true,
+        (
+            "Conv" | "ConvTranspose" | "Gemm" | "BatchNormalization" | "LayerNormalization" | "InstanceNormalization",
+            1 | 2,
+        ) => true,
         ("GroupNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization", 1 | 2) => true,
         ("LSTM" | "GRU" | "RNN", 1..=3) | ("PRelu", 1) | ("MatMul", _) | ("Gather", 0) => true,
         // A number on its own is arithmetic of the architecture, and what meets the input directly prepares the data.
@@ -38,9 +41,8 @@ fn uses_as_parameter(graph: &Graph, node: &Node, port: usize, elements: usize) -
             let partner = node.input(1 - port.min(1)).map(|v| &graph.values[v].origin);
             elements > 1 && partner != Some(&Origin::Input)
         }
-        ("Transpose" | "Reshape" | "Identity" | "Expand" | "Squeeze" | "Unsqueeze" | "Concat" | "Cast", 0) | ("Concat", _) => {
-            node.output(0).is_some_and(|v| learns(graph, v, elements))
-        }
+        ("Transpose" | "Reshape" | "Identity" | "Expand" | "Squeeze" | "Unsqueeze" | "Concat" | "Cast", 0)
+        | ("Concat", _) => node.output(0).is_some_and(|v| learns(graph, v, elements)),
         _ => false,
     }
 }
@@ -61,7 +63,12 @@ pub(super) fn statistics(graph: &Graph) -> Vec<(String, Slot)> {
 
 /// Puts a tensor in the place of the one of its name, which must have its shape.
 pub(super) fn write(model: &mut Model, tensor: &Tensor) -> Result<()> {
-    let stranger = || Error::new(Code::DataMismatch, format!("this model has no parameter {:?} of shape {:?}", tensor.name, tensor.dims));
+    let stranger = || {
+        Error::new(
+            Code::DataMismatch,
+            format!("this model has no parameter {:?} of shape {:?}", tensor.name, tensor.dims),
+        )
+    };
     let place = stored::find(model, &tensor.name).ok_or_else(stranger)?;
     let same = place.dims.iter().copied().eq(tensor.dims.iter().map(|&d| d as i64));
     if !same || place.data_type != Some(DataType::Float as i32) {
