@@ -8,7 +8,7 @@ use super::State;
 use super::groups::Group;
 use super::layout::Ids;
 use super::union_find::{PINNED, UnionFind};
-use crate::graph::{Graph, ValueId};
+use crate::graph::ValueId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Interchangeable channels of one group.
@@ -91,7 +91,7 @@ fn constrained(grid: &Grid, classes: &mut UnionFind) -> BTreeMap<u32, Vec<(u32, 
 type Place = Vec<(usize, Vec<(u32, u32)>)>;
 
 /// Finds the cells of all grids.
-pub(super) fn collect(graph: &Graph, state: &mut State) -> Cells {
+pub(super) fn collect(state: &mut State) -> Cells {
     let mut places: BTreeMap<u32, Place> = BTreeMap::new();
     let mut known: HashSet<BTreeMap<u32, Vec<(u32, u32)>>> = HashSet::new();
     let grids = grids(state);

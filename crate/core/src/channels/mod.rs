@@ -249,7 +249,7 @@ impl Channels {
             pin_layout(&mut state, &layout, output, None, "it is an output of the model");
         }
         settle_rows(&mut state);
-        let cells = balance::collect(graph, &mut state);
+        let cells = balance::collect(&mut state);
         let groups = groups::collect(graph, &mut state);
         let balances = balance::assign(cells, &groups);
         let table = (0..state.classes.count() as u32).map(|i| state.classes.find(i)).collect();
