@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Bytes> {
-    let unreadable = |e: std::io::Error| Error::new(Code::NotFound, format!("{} cannot be read ({})", path.display(), plain(&e)));
+    let unreadable =
+        |e: std::io::Error| Error::new(Code::NotFound, format!("{} cannot be read ({})", path.display(), plain(&e)));
     fs::read(path).map(Bytes::from).map_err(unreadable)
 }
 
@@ -34,13 +35,19 @@ impl Beside {
 
 impl ExternalData for Beside {
     fn load(&self, location: &str) -> Result<Bytes> {
-        let missing = || Error::new(Code::ExternalMissing, format!("the model keeps tensors in {location:?}, which cannot be read beside it"));
+        let missing = || {
+            Error::new(
+                Code::ExternalMissing,
+                format!("the model keeps tensors in {location:?}, which cannot be read beside it"),
+            )
+        };
         let path = self.0.join(location);
         // A link may lead out of the folder although its name does not.
         let real = path.canonicalize().map_err(|_| missing())?;
         let folder = if self.0.as_os_str().is_empty() { Path::new(".") } else { &self.0 };
         if !folder.canonicalize().is_ok_and(|folder| real.starts_with(folder)) {
-            let message = format!("external data at {location:?} lead out of the model's folder through a link: refused");
+            let message =
+                format!("external data at {location:?} lead out of the model's folder through a link: refused");
             return Err(Error::new(Code::ExternalPath, message));
         }
         fs::read(real).map(Bytes::from).map_err(|_| missing())
@@ -57,7 +64,10 @@ pub fn guard(output: &Path, inputs: &[&Path], force: bool) -> Result<()> {
     let real = |path: &Path| path.canonicalize().ok();
     let same = inputs.iter().any(|input| *input == output || real(output).is_some_and(|o| real(input) == Some(o)));
     if same && !force {
-        return Err(Error::new(Code::Usage, format!("{} is an input: give another output, or --force to replace it", output.display())));
+        return Err(Error::new(
+            Code::Usage,
+            format!("{} is an input: give another output, or --force to replace it", output.display()),
+        ));
     }
     if output.is_dir() {
         return Err(Error::new(Code::Usage, format!("{} is a folder: give the name of a file", output.display())));

@@ -21,11 +21,17 @@ impl Table {
 
     /// Prints it.
     pub fn print(&self) {
-        let width = |column: usize| self.rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..self.right.len()).map(width).collect();
         for row in &self.rows {
             let cells: Vec<String> = (row.iter().zip(&widths).zip(&self.right))
-                .map(|((cell, &width), right)| if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") })
+                .map(
+                    |((cell, &width), right)| {
+                        if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                    },
+                )
                 .collect();
             println!("{}", cells.join("  ").trim_end());
         }

@@ -20,7 +20,12 @@ pub struct Terminal {
 impl Terminal {
     /// The terminal of this process.
     pub fn new() -> Self {
-        Self { start: Instant::now(), bars: std::io::stderr().is_terminal(), bar: RefCell::new(None), told: Cell::new(0.0) }
+        Self {
+            start: Instant::now(),
+            bars: std::io::stderr().is_terminal(),
+            bar: RefCell::new(None),
+            told: Cell::new(0.0),
+        }
     }
 
     /// Takes the bar away before results are printed.
@@ -58,7 +63,13 @@ impl Terminal {
         let loss = format!(", loss {:.4}", p.loss);
         self.show("fine-tuning", p.step, p.steps, loss);
         let Some(top1) = p.validation_top1 else { return };
-        let line = format!("epoch {} of {}: loss {:.4}, {:.2} % right on the validation images", p.epoch, p.epochs, p.loss, 100.0 * top1);
+        let line = format!(
+            "epoch {} of {}: loss {:.4}, {:.2} % right on the validation images",
+            p.epoch,
+            p.epochs,
+            p.loss,
+            100.0 * top1
+        );
         match self.bar.borrow().as_ref() {
             Some((_, bar)) => bar.println(line),
             None => eprintln!("{line}"),

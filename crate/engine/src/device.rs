@@ -142,7 +142,7 @@ mod gpu {
 
     #[cfg(any(feature = "webgpu", feature = "vulkan", feature = "metal"))]
     pub(super) async fn adapter() -> Result<Adapter> {
-        use burn::tensor::wgpu::{WgpuBackend, wgpu};
+        use burn::tensor::wgpu::{WgpuBackend, WgpuInitError, wgpu};
         use std::sync::Mutex;
 
         /// burn initialises an adapter once; every later opening shares it.
@@ -158,10 +158,11 @@ mod gpu {
             WgpuBackend::Metal
         };
         let options = burn::tensor::Device::wgpu_options().graphics_api(backend).tasks_max(32);
-        let none = |e: &dyn std::fmt::Debug| {
-            Error::new(Code::NoDevice, format!("no graphics adapter could be opened ({e:?})"))
+        let none = |e: WgpuInitError| match e {
+            WgpuInitError::AdapterUnavailable { .. } => Error::new(Code::NoDevice, "no graphics adapter was found"),
+            other => Error::new(Code::NoDevice, format!("the graphics adapter could not be opened: {other}")),
         };
-        let (inner, setup) = options.init_with_setup_async().await.map_err(|e| none(&e))?;
+        let (inner, setup) = options.init_with_setup_async().await.map_err(none)?;
         let info = setup.adapter.get_info();
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let name = if info.name.is_empty() { "GPU".to_owned() } else { info.name };

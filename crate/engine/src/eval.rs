@@ -58,8 +58,8 @@ pub async fn evaluate(
 ) -> Result<(Evaluation, Ended)> {
     let mut seen = Evaluation::default();
     for batch in batches {
-        let batch = batch?;
-        let input = HostTensor::f32(batch.dims.clone(), batch.images.clone())?;
+        let mut batch = batch?;
+        let input = HostTensor::f32(batch.dims.clone(), std::mem::take(&mut batch.images))?;
         let logits = network.run_single(input).await?;
         batch.check(logits.data.len() / batch.labels.len().max(1))?;
         seen.add(&logits, &batch.labels)?;

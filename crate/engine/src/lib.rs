@@ -13,6 +13,8 @@ mod run;
 mod selftest;
 mod stored;
 mod tensor;
+#[cfg(test)]
+mod tests;
 pub mod train;
 mod value;
 pub mod verify;

@@ -14,6 +14,9 @@ mod fuse;
 /// A place for a value while the network runs: the graph's values first, then what fusing added.
 pub(crate) type Slot = usize;
 
+/// Constants of at most as many real numbers stay on the host as well: scales of a Resize, bounds of a Clip.
+const MOST_SETTINGS: usize = 16;
+
 /// One node, ready to run.
 #[derive(Clone, Debug)]
 struct Step {
@@ -76,6 +79,7 @@ impl Network {
         let wanted = logits(&graph).into_iter().collect();
         let mut network = Self::build(graph, device, wanted)?;
         network.plan();
+        network.upload()?;
         Ok(network)
     }
 
@@ -84,6 +88,7 @@ impl Network {
         self.fuse()?;
         self.fold()?;
         self.plan();
+        self.upload()?;
         Ok(self)
     }
 
@@ -171,6 +176,18 @@ impl Network {
                 *constant = None;
             }
         }
+    }
+
+    /// Moves large parameters to the device; small ones may be settings, which nodes read on the host.
+    fn upload(&mut self) -> Result<()> {
+        for constant in self.constants.iter_mut() {
+            let large = constant.as_ref().and_then(Value::host).is_some_and(|t| t.data.len() > MOST_SETTINGS);
+            if large && constant.as_ref().is_some_and(Value::is_float) {
+                let value = constant.take().map(|v| v.on(self.device.inner())).transpose()?;
+                *constant = value.map(Value::from);
+            }
+        }
+        Ok(())
     }
 
     /// The graph that runs.

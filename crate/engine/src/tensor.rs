@@ -155,7 +155,7 @@ impl DeviceTensor {
     }
 
     /// The same tensor marked as ONNX's rank 0; it must have one element in one axis.
-    fn as_scalar(mut self, scalar: bool) -> Self {
+    fn marked(mut self, scalar: bool) -> Self {
         self.scalar = scalar;
         self
     }
@@ -199,7 +199,7 @@ impl DeviceTensor {
         }
         let shape = if dims.is_empty() { vec![1] } else { dims.to_vec() };
         let t = self.map_any(|t| by_rank!(shape.len(), D => Ok(t.reshape::<D>(Shape::from(shape.clone())))))?;
-        Ok(t.as_scalar(dims.is_empty()))
+        Ok(t.marked(dims.is_empty()))
     }
 
     /// Axes in another order.

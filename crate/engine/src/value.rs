@@ -139,7 +139,7 @@ pub(crate) struct Held {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Host(Arc<Held>),
-    Device(DeviceTensor),
+    Device(Box<DeviceTensor>),
 }
 
 impl From<HostTensor> for Value {
@@ -150,7 +150,7 @@ impl From<HostTensor> for Value {
 
 impl From<DeviceTensor> for Value {
     fn from(t: DeviceTensor) -> Self {
-        Value::Device(t)
+        Value::Device(Box::new(t))
     }
 }
 
@@ -190,13 +190,18 @@ impl Value {
     /// The tensor on the device.
     pub(crate) fn on(self, device: &Device) -> Result<DeviceTensor> {
         match self {
-            Value::Device(t) => Ok(t),
+            Value::Device(t) => Ok(*t),
             Value::Host(h) => {
                 if let Some(t) = h.uploaded.get() {
                     return Ok(t.clone());
                 }
-                let t = DeviceTensor::upload(&h.tensor, device)?;
-                Ok(h.uploaded.get_or_init(|| t).clone())
+                match Arc::try_unwrap(h) {
+                    Ok(h) => DeviceTensor::upload_data(h.tensor.dims, h.tensor.data, device),
+                    Err(h) => {
+                        let t = DeviceTensor::upload(&h.tensor, device)?;
+                        Ok(h.uploaded.get_or_init(|| t).clone())
+                    }
+                }
             }
         }
     }

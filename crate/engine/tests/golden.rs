@@ -5,7 +5,7 @@ mod support;
 
 use lopper_engine::data::{Dataset, ImageSpec, Normalization};
 use lopper_engine::train::{Optimizer, Schedule, Settings, Trainer};
-use lopper_engine::{Device, HostTensor, Labelled, Network, block_on};
+use lopper_engine::{HostTensor, Labelled, Network, block_on};
 use support::{bytes, floats, json, model, shared, worst};
 
 const FILES: [&str; 3] = ["resnet20.onnx", "resnet20_simplified.onnx", "resnet20_folded.onnx"];
@@ -25,8 +25,9 @@ fn logits_of_the_golden_batch() {
     let Some(golden) = shared("golden") else { return };
     let want = floats(&json(golden.join("resnet20.golden.json"))["logits"]);
     let (input, _) = batch(&images(&golden, "resnet20_batch64.npz"), 0..64);
+    let device = support::device();
     for file in FILES {
-        let network = Network::load(&model(golden.join(file)), &Device::cpu()).unwrap();
+        let network = Network::load(&model(golden.join(file)), &device).unwrap();
         let outputs = block_on(network.run(&[("input".into(), input.clone())])).unwrap();
         let (name, logits) = &outputs[0];
         let error = worst(logits.as_f32().unwrap().iter().map(|&v| f64::from(v)), want.iter().copied());
@@ -41,7 +42,7 @@ fn twenty_steps(optimizer: Optimizer, rate: f64) -> Option<(Vec<f64>, serde_json
     let golden = shared("golden")?;
     let data = images(&golden, "sgd640.npz");
     let settings = Settings { optimizer, rate, schedule: Schedule::Constant, seed: 0 };
-    let mut trainer = Trainer::new(&model(golden.join("resnet20.onnx")), &Device::cpu(), settings).unwrap();
+    let mut trainer = Trainer::new(&model(golden.join("resnet20.onnx")), &support::device(), settings).unwrap();
     assert_eq!(trainer.trained().count(), 19 + 2 * 19 + 2, "19 convolutions, 19 norms, one linear layer");
     for i in 0..20 {
         let (input, labels) = batch(&data, i * 32..(i + 1) * 32);

@@ -1,6 +1,6 @@
 //! Checks a pruned file against its original and its report, trusting none of them.
 
-use crate::cutting::{TOLERANCE, agreement};
+use crate::cutting::{TOLERANCE, agreement, agrees};
 use bytes::Bytes;
 use lopper_core::cut::MaskEntry;
 use lopper_core::graph::Graph;
@@ -42,11 +42,14 @@ pub async fn verify_files(
     pruned: (Bytes, &dyn ExternalData),
     report: &[u8],
 ) -> Result<Verified> {
-    let report: Report =
-        serde_json::from_slice(report).map_err(|e| Error::new(Code::BadReport, format!("this is no report of Lopper ({e})")))?;
+    let report: Report = serde_json::from_slice(report)
+        .map_err(|e| Error::new(Code::BadReport, format!("this is no report of Lopper ({e})")))?;
     if report.model.sha256 != sha256(&original.0) {
         let name = &report.model.name;
-        return Err(Error::new(Code::BadReport, format!("the report is about another file than this original (it was called {name:?})")));
+        return Err(Error::new(
+            Code::BadReport,
+            format!("the report is about another file than this original (it was called {name:?})"),
+        ));
     }
     let before = Model::read_with(original.0, original.1)?;
     let after = Model::read_with(pruned.0, pruned.1)?;
@@ -59,21 +62,36 @@ pub async fn verify_files(
         failures.push("the model's inputs or outputs changed".to_owned());
     }
     if new.parameter_count() as u64 != report.parameters.after {
-        failures.push(format!("the report counts {} parameters, the file holds {}", report.parameters.after, new.parameter_count()));
+        failures.push(format!(
+            "the report counts {} parameters, the file holds {}",
+            report.parameters.after,
+            new.parameter_count()
+        ));
     }
     let (mut max_error, mut unchecked) = (None, Vec::new());
     match agreement(&before, &after, &report.mask, SEED).await {
         Ok(seen) => {
             max_error = Some(if seen.relative.is_finite() { seen.relative } else { f64::MAX });
-            if report.exact && !(seen.relative <= TOLERANCE) {
-                failures.push(format!("the outputs differ by {:.1e} of the largest; {TOLERANCE:.0e} is allowed", seen.relative));
+            if report.exact && !agrees(&seen) {
+                failures.push(format!(
+                    "the outputs differ by {:.1e} of the largest; {TOLERANCE:.0e} is allowed",
+                    seen.relative
+                ));
             }
         }
         Err(e) if e.code() == Code::Unsupported => unchecked.push(format!("the outputs: {}", e.message())),
         Err(e) if e.code().class() == lopper_core::Class::Device => return Err(e),
         Err(e) => failures.push(format!("the outputs cannot be compared: {}", e.message())),
     }
-    Ok(Verified { passed: failures.is_empty(), initializers, max_error, tolerance: TOLERANCE, exact: report.exact, failures, unchecked })
+    Ok(Verified {
+        passed: failures.is_empty(),
+        initializers,
+        max_error,
+        tolerance: TOLERANCE,
+        exact: report.exact,
+        failures,
+        unchecked,
+    })
 }
 
 /// Compares every float tensor of the pruned model with the original's minus the mask.
@@ -89,7 +107,9 @@ fn compare_tensors(old: &Graph, new: &Graph, report: &Report) -> Result<(usize, 
             failures.push(format!("the mask names {name:?}, which the original does not have"));
         }
     }
-    for (_, value, tensor) in new.parameters().filter(|(_, v, t)| t.dtype.is_float() && !rewritten.contains(v.name.as_str())) {
+    for (_, value, tensor) in
+        new.parameters().filter(|(_, v, t)| t.dtype.is_float() && !rewritten.contains(v.name.as_str()))
+    {
         let Some(before) = old.find(&value.name).and_then(|v| old.values[v].tensor.as_ref()) else {
             if tensor.len() > 1 {
                 failures.push(format!("tensor {:?} is neither in the original nor listed as rewritten", value.name));

@@ -81,7 +81,8 @@ impl Session {
         let mut trainer = Trainer::new(base, &Device::cpu(), settings(&restored.header.tune, total))?;
         trainer.restore(&restored.state)?;
         let model = trainer.to_model(base).await?;
-        let tuned = Tuned { model, options: restored.header.tune.clone(), steps: done, seconds: 0.0, finished: done >= total };
+        let tuned =
+            Tuned { model, options: restored.header.tune.clone(), steps: done, seconds: 0.0, finished: done >= total };
         self.opened_mut()?.tuned = Some(tuned);
         self.restored = Some(restored);
         Ok(())

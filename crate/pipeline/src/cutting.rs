@@ -98,7 +98,7 @@ async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Opti
     match agreement(&opened.model, cut, &report.mask, report.recipe.seed).await {
         Ok(seen) => {
             report.max_error = Some(seen.relative);
-            if report.exact && !(seen.relative <= TOLERANCE) {
+            if report.exact && !agrees(&seen) {
                 return Err(Error::new(
                     Code::NotExact,
                     format!(
@@ -113,6 +113,11 @@ async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Opti
         Err(e) if e.code() == Code::Unsupported => Ok(Some(e.message().to_owned())),
         Err(e) => Err(e.at("proof of the cut")),
     }
+}
+
+/// Whether a difference is within what is allowed; what is no number is not.
+pub(crate) fn agrees(seen: &Agreement) -> bool {
+    seen.relative <= TOLERANCE
 }
 
 /// How far the masked original and a cut model agree on random input.

@@ -12,7 +12,14 @@ use lopper_engine::{Device, Network};
 use std::collections::HashSet;
 
 /// Describes a model that was just opened.
-pub(crate) fn opened(name: &str, bytes: u64, model: &Model, graph: &Graph, channels: &Channels, whole: Cost) -> OpenedModel {
+pub(crate) fn opened(
+    name: &str,
+    bytes: u64,
+    model: &Model,
+    graph: &Graph,
+    channels: &Channels,
+    whole: Cost,
+) -> OpenedModel {
     let port = |&id: &ValueId| port(graph, id);
     OpenedModel {
         summary: ModelSummary {
@@ -26,7 +33,10 @@ pub(crate) fn opened(name: &str, bytes: u64, model: &Model, graph: &Graph, chann
             outputs: graph.outputs.iter().map(port).collect(),
             unsupported: unsupported(model, graph),
         },
-        groups: (0..channels.groups.len()).filter_map(|i| group(graph, channels, i, whole)).filter(holds_something).collect(),
+        groups: (0..channels.groups.len())
+            .filter_map(|i| group(graph, channels, i, whole))
+            .filter(holds_something)
+            .collect(),
         pinned: pin_infos(graph, channels),
     }
 }
@@ -90,7 +100,8 @@ fn group(graph: &Graph, channels: &Channels, index: usize, whole: Cost) -> Optio
 fn without(graph: &Graph, channels: &Channels, index: usize, g: &Group) -> Result<Cost> {
     cost(graph, &Kept::new(graph, channels, g.classes.iter().copied())).or_else(|_| {
         let tied = |b: &&lopper_core::channels::Balance| b.cells.iter().any(|c| c.group == index);
-        let along = channels.balances.iter().filter(tied).flat_map(|b| &b.cells).filter_map(|c| channels.groups.get(c.group));
+        let along =
+            channels.balances.iter().filter(tied).flat_map(|b| &b.cells).filter_map(|c| channels.groups.get(c.group));
         let classes: HashSet<u32> = along.flat_map(|g| g.classes.iter().copied()).collect();
         cost(graph, &Kept::new(graph, channels, classes))
     })

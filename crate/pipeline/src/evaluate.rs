@@ -20,7 +20,12 @@ impl Session {
     ///
     /// # Errors
     /// When images are missing, unlabelled or do not fit, the device fails, or with [`Code::Cancelled`].
-    pub async fn evaluate(&mut self, which: Which, limit: Option<usize>, host: &impl Host) -> Result<EvaluationSummary> {
+    pub async fn evaluate(
+        &mut self,
+        which: Which,
+        limit: Option<usize>,
+        host: &impl Host,
+    ) -> Result<EvaluationSummary> {
         let control = self.control();
         control.begin();
         let images = self.images()?;
@@ -67,7 +72,12 @@ pub(crate) struct Judge<'a, H> {
 
 impl<H: Host> Judge<'_, H> {
     /// Counts right answers; also gives milliseconds an image, leaving out the first batch, which warms the device up.
-    pub(crate) async fn run(&self, model: &Model, indices: &[u32], report: impl Fn(usize)) -> Result<(Evaluation, f64)> {
+    pub(crate) async fn run(
+        &self,
+        model: &Model,
+        indices: &[u32],
+        report: impl Fn(usize),
+    ) -> Result<(Evaluation, f64)> {
         let network = Network::load_classifier(model, self.device)?;
         let numbers = self.images.dataset.height() * self.images.dataset.width() * self.images.dataset.channels();
         let open = BATCH.min(BATCH_NUMBERS / numbers.max(1)).max(1);
@@ -79,7 +89,11 @@ impl<H: Host> Judge<'_, H> {
                 first.set(Some((self.host.seconds(), seen.images)));
             }
             report(seen.images);
-            if self.control.pass(self.host).await { lopper_engine::Control::Continue } else { lopper_engine::Control::Cancel }
+            if self.control.pass(self.host).await {
+                lopper_engine::Control::Continue
+            } else {
+                lopper_engine::Control::Cancel
+            }
         });
         let (seen, ended) = result.await?;
         if ended != Ended::Done {

@@ -100,7 +100,10 @@ impl Session {
             (Which::Original, _) => opened.bytes.to_vec(),
             (_, Some(cut)) => {
                 if let (Some(why), Unproved::Refuse) = (&cut.not_proved, unproved) {
-                    return Err(Error::new(Code::Unsupported, format!("the cut could not be proved, so it is not handed out: {why}")));
+                    return Err(Error::new(
+                        Code::Unsupported,
+                        format!("the cut could not be proved, so it is not handed out: {why}"),
+                    ));
                 }
                 if which == Which::Cut { cut.bytes.clone() } else { self.model(which)?.write()? }
             }
@@ -121,9 +124,12 @@ impl Session {
         let proof = match (&cut.not_proved, report.exact) {
             (Some(why), _) => format!("not run, because {why}"),
             (None, true) => "the cut model equals the masked original on random input".to_owned(),
-            (None, false) => "run, but a statistic over cut channels is computed anew, so the outputs may differ".to_owned(),
+            (None, false) => {
+                "run, but a statistic over cut channels is computed anew, so the outputs may differ".to_owned()
+            }
         };
-        let tuned = opened.tuned.as_ref().map(|t| TunedInfo { options: &t.options, steps_done: t.steps, finished: t.finished });
+        let tuned =
+            opened.tuned.as_ref().map(|t| TunedInfo { options: &t.options, steps_done: t.steps, finished: t.finished });
         if let Some(t) = &opened.tuned {
             report.seconds.insert("tune".to_owned(), t.seconds);
         }
@@ -146,7 +152,11 @@ impl Session {
                 name: &i.name,
                 images: i.dataset.len(),
                 options: &i.options,
-                split: SplitSummary { train: i.split.train.len(), validation: i.split.validation.len(), test: i.split.test.len() },
+                split: SplitSummary {
+                    train: i.split.train.len(),
+                    validation: i.split.validation.len(),
+                    test: i.split.test.len(),
+                },
             }),
             tune: opened.tuned.as_ref().map(|t| {
                 let augment = images.map(|i| i.augment(0, 0));
@@ -173,5 +183,6 @@ fn model_info(opened: &Opened) -> ModelInfo {
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string_pretty(value).map_err(|e| Error::new(Code::Invalid, format!("the result cannot be written as JSON ({e})")))
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Error::new(Code::Invalid, format!("the result cannot be written as JSON ({e})")))
 }

@@ -103,7 +103,8 @@ impl Session {
 
 /// The size of image that a graph's only input asks for.
 fn image_spec(graph: &Graph) -> Result<ImageSpec> {
-    let unfit = |what: String| Err(Error::new(Code::DataMismatch, format!("this model cannot be fed with images: {what}")));
+    let unfit =
+        |what: String| Err(Error::new(Code::DataMismatch, format!("this model cannot be fed with images: {what}")));
     let [input] = graph.inputs.as_slice() else {
         return unfit(format!("it has {} inputs", graph.inputs.len()));
     };

@@ -6,8 +6,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 #![forbid(unsafe_code)]
 
-mod checkpoint;
 mod check;
+mod checkpoint;
 mod cutting;
 mod describe;
 mod evaluate;

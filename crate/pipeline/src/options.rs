@@ -71,7 +71,10 @@ impl TuneOptions {
             return bad("a batch of 0 images cannot be trained on: give 1 or more".to_owned());
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return bad(format!("a learning rate of {} makes no sense: give a number above 0, such as 0.02", self.learning_rate));
+            return bad(format!(
+                "a learning rate of {} makes no sense: give a number above 0, such as 0.02",
+                self.learning_rate
+            ));
         }
         if self.steps.unwrap_or(self.epochs) == 0 {
             return bad("there is nothing to do in 0 epochs: give 1 or more".to_owned());

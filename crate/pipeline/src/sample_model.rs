@@ -6,12 +6,12 @@ use crate::sample;
 use crate::session::Session;
 use crate::summary::SampleSummary;
 use bytes::Bytes;
+use lopper_core::Result;
 use lopper_core::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
 use lopper_core::onnx::proto::tensor_shape_proto::Dimension;
 use lopper_core::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use lopper_core::onnx::proto::{TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
 use lopper_core::onnx::{Model, Tensor, tensor_proto};
-use lopper_core::Result;
 use lopper_engine::data::random::SplitMix64;
 
 /// The trained model, made by `lopper sample-train`.
@@ -104,7 +104,8 @@ impl Builder {
         let values = self.weights(&dims);
         let weight = self.tensor(&format!("{name}.weight"), &dims, &values);
         let pad = (kernel / 2) as i64;
-        let attributes = vec![ints("kernel_shape", &[kernel as i64; 2]), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];
+        let attributes =
+            vec![ints("kernel_shape", &[kernel as i64; 2]), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];
         let out = self.node("Conv", name, &[input, &weight], attributes);
         let norm = format!("{name}.norm");
         let [scale, bias, mean, variance] = [("scale", 1.0), ("bias", 0.0), ("mean", 0.0), ("variance", 1.0)]
@@ -118,8 +119,11 @@ impl Builder {
         let first = self.conv(&format!("{name}.conv1"), input, [from, to, 3], stride);
         let first = self.node("Relu", &format!("{name}.relu1"), &[&first], Vec::new());
         let second = self.conv(&format!("{name}.conv2"), &first, [to, to, 3], 1);
-        let shortcut =
-            if from == to { input.to_owned() } else { self.conv(&format!("{name}.shortcut"), input, [from, to, 1], stride) };
+        let shortcut = if from == to {
+            input.to_owned()
+        } else {
+            self.conv(&format!("{name}.shortcut"), input, [from, to, 1], stride)
+        };
         let sum = self.node("Add", &format!("{name}.add"), &[&second, &shortcut], Vec::new());
         self.node("Relu", &format!("{name}.relu2"), &[&sum], Vec::new())
     }

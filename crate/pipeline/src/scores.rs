@@ -9,7 +9,11 @@ use lopper_core::{Code, Error, Result};
 ///
 /// # Errors
 /// When the model cannot be read, holds no such weight, or a weight holds no finite numbers.
-pub fn scores(bytes: bytes::Bytes, files: &dyn ExternalData, criterion: Criterion) -> Result<serde_json::Map<String, serde_json::Value>> {
+pub fn scores(
+    bytes: bytes::Bytes,
+    files: &dyn ExternalData,
+    criterion: Criterion,
+) -> Result<serde_json::Map<String, serde_json::Value>> {
     let graph = Graph::new(&Model::read_with(bytes, files)?)?;
     let mut out = serde_json::Map::new();
     for (_, node) in graph.nodes.iter() {

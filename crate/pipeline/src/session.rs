@@ -175,7 +175,9 @@ impl Session {
         match which {
             Which::Original => Ok(&opened.model),
             Which::Cut => opened.cut.as_ref().map(|c| &c.model).ok_or_else(|| missing("nothing has been cut yet")),
-            Which::Tuned => opened.tuned.as_ref().map(|t| &t.model).ok_or_else(|| missing("nothing has been fine-tuned yet")),
+            Which::Tuned => {
+                opened.tuned.as_ref().map(|t| &t.model).ok_or_else(|| missing("nothing has been fine-tuned yet"))
+            }
         }
     }
 
@@ -185,7 +187,8 @@ impl Session {
     /// When the input does not fit the model or the device fails.
     pub async fn run(&self, which: Which, input: HostTensor) -> Result<HostTensor> {
         let network = Network::load(self.model(which)?, &self.device)?;
-        let name = (network.graph().inputs.first()).map(|&i| network.graph().values[i].name.clone()).unwrap_or_default();
+        let name =
+            (network.graph().inputs.first()).map(|&i| network.graph().values[i].name.clone()).unwrap_or_default();
         let first = network.run(&[(name, input)]).await?.into_iter().next();
         first.map(|(_, output)| output).ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))
     }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use lopper_pipeline::{
-    Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, Scope, Session, Target, TuneOptions, Unproved, Which,
-    block_on,
+    Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, Scope, Session, Target, TuneOptions, Unproved,
+    Which, block_on,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -56,7 +56,10 @@ impl Host for Notes {
             return;
         }
         self.breaths.set(self.breaths.get() + 1);
-        for (at, control, cancel) in [(&self.cancel_at, true), (&self.pause_at, false)].into_iter().filter_map(|(a, c)| a.as_ref().map(|(n, k)| (*n, k, c))) {
+        for (at, control, cancel) in [(&self.cancel_at, true), (&self.pause_at, false)]
+            .into_iter()
+            .filter_map(|(a, c)| a.as_ref().map(|(n, k)| (*n, k, c)))
+        {
             if at == self.breaths.get() {
                 if cancel { control.cancel() } else { control.pause() }
             }
@@ -99,11 +102,15 @@ fn a_session_goes_from_open_to_download() {
     assert_eq!((estimate.parameters, estimate.macs), (cut.estimate.parameters, cut.estimate.macs));
     assert!(cut.exact && cut.max_error.unwrap() <= cut.tolerance, "{cut:?}");
     let bytes = cut.estimate.bytes;
-    assert!(bytes.after < bytes.before / 2 && bytes.after.abs_diff(estimate.bytes.after) < 2000, "{bytes:?} {estimate:?}");
+    assert!(
+        bytes.after < bytes.before / 2 && bytes.after.abs_diff(estimate.bytes.after) < 2000,
+        "{bytes:?} {estimate:?}"
+    );
 
     let tuned = block_on(session.tune(&tuning(60), &notes)).unwrap();
     assert!(tuned.finished && tuned.steps == 60 && tuned.loss.is_finite(), "{tuned:?}");
-    let [cut, tuned] = [Which::Cut, Which::Tuned].map(|w| block_on(session.evaluate(w, Some(200), &notes)).unwrap().top1);
+    let [cut, tuned] =
+        [Which::Cut, Which::Tuned].map(|w| block_on(session.evaluate(w, Some(200), &notes)).unwrap().top1);
     assert!(tuned > cut + 0.1, "{cut} -> {tuned}");
 
     let files = session.export(Which::Tuned, Unproved::Refuse).unwrap();

@@ -31,7 +31,8 @@ pub fn run(args: &Inspect) -> Result<()> {
 fn head(s: &ModelSummary) {
     let ports = |ports: &[Port]| {
         let one = |p: &Port| {
-            let shape: Vec<String> = p.shape.iter().map(|d| d.as_str().map_or_else(|| d.to_string(), str::to_owned)).collect();
+            let shape: Vec<String> =
+                p.shape.iter().map(|d| d.as_str().map_or_else(|| d.to_string(), str::to_owned)).collect();
             format!("{} {} [{}]", p.name, p.dtype, shape.join(", "))
         };
         ports.iter().map(one).collect::<Vec<_>>().join("; ")

@@ -5,7 +5,9 @@ use crate::args::Prune;
 use crate::files;
 use crate::table::{Table, count, left};
 use crate::terminal::Terminal;
-use lopper_pipeline::{Change, Code, CutSummary, Error, GroupChange, PlanOptions, Result, Target, Unproved, Which, block_on};
+use lopper_pipeline::{
+    Change, Code, CutSummary, Error, GroupChange, PlanOptions, Result, Target, Unproved, Which, block_on,
+};
 use std::collections::HashSet;
 
 /// Cuts a model and writes it with its report.
@@ -52,7 +54,8 @@ pub fn run(args: &Prune) -> Result<()> {
 fn print(args: &Prune, s: &CutSummary, prunable: &HashSet<&str>) {
     println!("{} -> {}", args.model.display(), args.output.display());
     let mut table = Table::new(&["", ">before", ">after", ">left"]);
-    let mut line = |name: &str, c: Change| table.row([name.to_owned(), count(c.before), count(c.after), left(c.before, c.after)]);
+    let mut line =
+        |name: &str, c: Change| table.row([name.to_owned(), count(c.before), count(c.after), left(c.before, c.after)]);
     line("parameters", s.estimate.parameters);
     line("MACs", s.estimate.macs);
     line("bytes", s.estimate.bytes);
@@ -69,6 +72,8 @@ fn print(args: &Prune, s: &CutSummary, prunable: &HashSet<&str>) {
             "proof: not exact, since statistics run over cut channels in {}; largest difference {e:.1e} of the largest output",
             s.renormalised.join(", ")
         ),
-        (None, _) => println!("proof: not run, because {}", s.not_proved.as_deref().unwrap_or("the model cannot be run")),
+        (None, _) => {
+            println!("proof: not run, because {}", s.not_proved.as_deref().unwrap_or("the model cannot be run"))
+        }
     }
 }

@@ -9,9 +9,13 @@ use lopper_pipeline::{Result, scores};
 /// Prints the score of every filter.
 pub fn run(args: &Score) -> Result<()> {
     if args.data.is_some() || args.normalize.is_some() || args.device.is_some() {
-        eprintln!("the criterion {} looks at weights only: no images are read, no device is used", args.criterion.name());
+        eprintln!(
+            "the criterion {} looks at weights only: no images are read, no device is used",
+            args.criterion.name()
+        );
     }
-    let scores = scores(files::read(&args.model)?, &files::Beside::of(&args.model), args.criterion).map_err(|e| e.at(args.model.display()))?;
+    let scores = scores(files::read(&args.model)?, &files::Beside::of(&args.model), args.criterion)
+        .map_err(|e| e.at(args.model.display()))?;
     if args.json {
         return print_json(&scores);
     }
@@ -21,7 +25,13 @@ pub fn run(args: &Score) -> Result<()> {
         let least = list.iter().copied().fold(f64::INFINITY, f64::min);
         let most = list.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = list.iter().sum::<f64>() / list.len().max(1) as f64;
-        table.row([name.clone(), list.len().to_string(), format!("{least:.4}"), format!("{mean:.4}"), format!("{most:.4}")]);
+        table.row([
+            name.clone(),
+            list.len().to_string(),
+            format!("{least:.4}"),
+            format!("{mean:.4}"),
+            format!("{most:.4}"),
+        ]);
     }
     table.print();
     Ok(())

@@ -31,7 +31,8 @@ pub fn run(args: &Tune) -> Result<()> {
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
     let device = block_on(session.device(args.device))?;
-    let data = DataOptions { normalize: args.normalize.clone(), seed: args.seed, validation: Some(0.1), test: Some(0.0) };
+    let data =
+        DataOptions { normalize: args.normalize.clone(), seed: args.seed, validation: Some(0.1), test: Some(0.0) };
     block_on(session.load_data(&files::name(&args.data), files::images(&args.data)?, &data, &terminal))
         .map_err(|e| e.at(args.data.display()))?;
     let summary = block_on(session.tune(&options, &terminal))?;

@@ -16,7 +16,10 @@ pub fn run(args: &Verify) -> Result<()> {
     } else {
         println!("initializers  {} compared bit for bit", found.initializers);
         match found.max_error {
-            Some(e) => println!("outputs       largest difference {e:.1e} of the largest output ({:.0e} is allowed)", found.tolerance),
+            Some(e) => println!(
+                "outputs       largest difference {e:.1e} of the largest output ({:.0e} is allowed)",
+                found.tolerance
+            ),
             None => println!("outputs       not compared"),
         }
         for line in &found.unchecked {
@@ -26,5 +29,8 @@ pub fn run(args: &Verify) -> Result<()> {
     if found.passed {
         return Ok(());
     }
-    Err(Error::new(Code::NotExact, format!("{} is not what the report says: {}", args.pruned.display(), found.failures.join("; "))))
+    Err(Error::new(
+        Code::NotExact,
+        format!("{} is not what the report says: {}", args.pruned.display(), found.failures.join("; ")),
+    ))
 }

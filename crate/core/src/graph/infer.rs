@@ -113,6 +113,11 @@ impl<'a> InferContext<'a> {
         }
     }
 
+    /// Whether a list is given whose numbers only running the model tells: no default stands for it.
+    pub fn is_computed(&self, input: usize) -> bool {
+        self.value(input).is_some_and(|v| v.constant.as_ref().and_then(Constant::as_known).is_none())
+    }
+
     /// Axis `axis` counted from the front; negative ones count from the back.
     ///
     /// # Errors

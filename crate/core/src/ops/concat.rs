@@ -184,11 +184,13 @@ impl Operator for Split {
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype); count]) };
         let axis = cx.axis(cx.node.int("axis").unwrap_or(0), from.len())?;
         let total = from.get(axis).and_then(Dim::length);
-        let given = cx.known_or_attribute(1, "split");
+        let stored = || cx.value(1)?.tensor.as_ref()?.to_i64().ok();
+        let given = cx.known_or_attribute(1, "split").or_else(stored);
         if given.iter().flatten().any(|n| *n < 0) {
             return Err(cx.bad_attribute("a part has a negative length"));
         }
-        let lengths = parts(given, total, count);
+        let computed = given.is_none() && cx.node.input(1).is_some();
+        let lengths = if computed { None } else { parts(given, total, count) };
         if let (Some(l), Some(t)) = (&lengths, total)
             && (l.iter().fold(0, |s: usize, n| s.saturating_add(*n)) != t || l.len() != count)
         {
@@ -220,7 +222,8 @@ impl Operator for Split {
             return cx.pin_inputs("the number of axes is not known");
         };
         let given = cx.node.ints("split").map(<[i64]>::to_vec).or_else(|| cx.known(1));
-        let sizes = parts(given, lengths.get(axis).copied().flatten(), cx.node.outputs.len());
+        let computed = given.is_none() && cx.node.input(1).is_some();
+        let sizes = if computed { None } else { parts(given, lengths.get(axis).copied().flatten(), cx.node.outputs.len()) };
         let value = cx.node.input(0);
         if sizes.is_none() {
             cx.keep_whole(&mut layout, axis, value, "it is split in parts of unknown length");

@@ -149,6 +149,9 @@ impl Operator for Squeeze {
         let x = cx.required(0)?;
         cx.list(1)?;
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
+        if cx.is_computed(1) {
+            return Ok(vec![Fact::of_type(x.dtype)]);
+        }
         let gone: Vec<usize> = match cx.known_or_attribute(1, "axes") {
             Some(axes) => axes.iter().map(|&a| cx.axis(a, from.len())).collect::<Result<_>>()?,
             None => (0..from.len()).filter(|&i| from.get(i) == Some(&Dim::Known(1))).collect(),

@@ -89,6 +89,9 @@ impl Slice {
     }
 
     fn parts_of(cx: &InferContext<'_>, rank: usize) -> Option<Vec<Part>> {
+        if cx.is_computed(3) || cx.is_computed(4) {
+            return None;
+        }
         let starts = cx.ints_or_attribute(1, "starts")?;
         let ends = cx.ints_or_attribute(2, "ends")?;
         Self::parts(starts, ends, cx.known_or_attribute(3, "axes"), cx.known_or_attribute(4, "steps"), rank)
@@ -101,7 +104,8 @@ impl Operator for Slice {
         (1..5).try_for_each(|i| cx.list(i))?;
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
         let Some(parts) = Self::parts_of(cx, from.len()) else {
-            if cx.ints_or_attribute(1, "starts").is_some() && cx.ints_or_attribute(2, "ends").is_some() {
+            let computed = cx.is_computed(3) || cx.is_computed(4);
+            if !computed && cx.ints_or_attribute(1, "starts").is_some() && cx.ints_or_attribute(2, "ends").is_some() {
                 return Err(cx.bad_attribute("starts, ends, axes and steps do not fit together"));
             }
             let shape = cx.node.output(0).map(|o| self.unknown(cx, o, from));
@@ -323,6 +327,9 @@ impl Pad {
     /// Pads before and after each axis.
     fn amounts(cx: &InferContext<'_>, rank: usize) -> Option<Vec<(Dim, Dim)>> {
         let pads = cx.ints_or_attribute(1, "pads")?;
+        if cx.is_computed(3) {
+            return None;
+        }
         let axes: Vec<usize> = match cx.constant(3).and_then(|c| c.as_known()) {
             Some(axes) => axes.iter().map(|&a| axis_of(a, rank)).collect::<Option<_>>()?,
             None => (0..rank).collect(),

@@ -64,7 +64,7 @@ fn long() -> Vec<(&'static str, Net)> {
         net.node("Conv", "h d", &format!("d{i}"), &[int("group", 64), ints("pads", &[1, 1, 1, 1])])
     });
     let shapes = start(64).ints("there", &[1, 8, 128]).ints("back", &[1, 64, 4, 4]);
-    let back_and_forth = chain(shapes, 1_000, |net, from, to| {
+    let back_and_forth = chain(shapes, 300, |net, from, to| {
         let (a, b) = (format!("{from}a"), format!("{from}b"));
         net.node("Reshape", &format!("{from} there"), &a, &[])
             .node("Transpose", &a, &b, &[ints("perm", &[0, 2, 1])])
@@ -85,7 +85,7 @@ fn long() -> Vec<(&'static str, Net)> {
         ("5,000 nodes of one name", alike),
         ("10,000 readers of one value", end(readers, "h")),
         ("2,000 readers of one weight", end(shared, "d0")),
-        ("1,000 shuffles in a row", end(back_and_forth, "h1000")),
+        ("300 shuffles in a row", end(back_and_forth, "h300")),
         ("2,000 convolutions in a row", end(convs, "h2000")),
         ("300,000 channels through 500 nodes", end(chain(start(300_000), 500, relu), "h500")),
     ]

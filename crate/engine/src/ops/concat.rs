@@ -111,7 +111,7 @@ fn split(call: &mut Call<'_>) -> Result<Vec<Value>> {
         let rows: Vec<usize> = (start..start + size).collect();
         out.push(match &x {
             Value::Host(h) => host::take(&h.tensor, axis, &rows)?.into(),
-            Value::Device(t) => slice::take(t.clone(), axis, &rows, call.device)?.into(),
+            Value::Device(t) => slice::take((**t).clone(), axis, &rows, call.device)?.into(),
         });
         start += size;
     }

@@ -111,7 +111,7 @@ fn convert(x: Value, to: Kind) -> Result<Value> {
             };
             HostTensor::new(h.tensor.dims.clone(), data).map(Value::from)
         }
-        Value::Device(t) if t.kind() == to => Ok(t.into()),
+        Value::Device(t) if t.kind() == to => Ok(Value::Device(t)),
         Value::Device(t) => {
             let dims = t.dims();
             let y: DeviceTensor = by_rank!(t.rank(), D => Ok(match (t.kind(), to) {

@@ -89,8 +89,12 @@ impl Window {
 fn check_groups(node: &Node, channels: usize, filters: usize, per_group: usize, transposed: bool) -> Result<usize> {
     let groups = super::length(node.int("group").unwrap_or(1))?;
     let fits = groups > 0
-        && channels % groups == 0
-        && if transposed { filters == channels } else { filters % groups == 0 && per_group * groups == channels };
+        && channels.is_multiple_of(groups)
+        && if transposed {
+            filters == channels
+        } else {
+            filters.is_multiple_of(groups) && per_group * groups == channels
+        };
     if fits {
         Ok(groups)
     } else {

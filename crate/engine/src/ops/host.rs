@@ -93,7 +93,7 @@ fn integers(op: &str, x: &[i64], y: &[i64]) -> Result<Option<HostData>> {
         "Mul" => try_zip(x, y, i64::checked_mul)?,
         // ONNX leaves it to C, which drops the fraction.
         "Div" => try_zip(x, y, i64::checked_div)?,
-        "Mod" => try_zip(x, y, |a, b| Some(a.checked_rem(b)?.checked_add(b)?.checked_rem(b)?))?,
+        "Mod" => try_zip(x, y, |a, b| a.checked_rem(b)?.checked_add(b)?.checked_rem(b))?,
         "FMod" => try_zip(x, y, i64::checked_rem)?,
         "Pow" => try_zip(x, y, |a, b| a.checked_pow(u32::try_from(b).ok()?))?,
         "Min" => HostData::I64(zip(x, y, i64::min)),

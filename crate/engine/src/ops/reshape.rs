@@ -57,7 +57,7 @@ fn reshape(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let known: usize = dims.iter().product();
     match open.as_slice() {
         [] => {}
-        [i] if known > 0 && count % known == 0 => {
+        [i] if known > 0 && count.is_multiple_of(known) => {
             if let Some(d) = dims.get_mut(*i) {
                 *d = count / known;
             }

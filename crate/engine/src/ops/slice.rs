@@ -58,7 +58,7 @@ fn regular(rows: &[usize]) -> Option<Slice> {
 fn take_value(x: Value, axis: usize, rows: &[usize], device: &Device) -> Result<Value> {
     match x {
         Value::Host(h) => host::take(&h.tensor, axis, rows).map(Value::from),
-        Value::Device(t) => take(t, axis, rows, device).map(Value::from),
+        Value::Device(t) => take(*t, axis, rows, device).map(Value::from),
     }
 }
 

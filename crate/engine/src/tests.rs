@@ -1,0 +1,192 @@
+//! Whole networks: small ones, written as text.
+
+use crate::data::random::SplitMix64;
+use crate::train::{Optimizer, Progress, Schedule, Settings, Trainer};
+use crate::verify::{self, MaskedSlices};
+use crate::{Control, Device, Ended, HostTensor, Labelled, Network, block_on, eval};
+use lopper_core::onnx::Model;
+use lopper_core::{Code, Error};
+
+const CLASSIFIER: &str = "
+(float[N,2,6,6] x) => (float[N,3] p)
+<float[4,2,3,3] w, float[4] scale, float[4] shift, float[4] mean, float[4] spread = {1.5, 0.5, 1, 2}, float[3,4] fc, float[3] b>
+{
+  c = Conv <pads = [1, 1, 1, 1]> (x, w)
+  n = BatchNormalization (c, scale, shift, mean, spread)
+  r = Relu (n)
+  g = GlobalAveragePool (r)
+  f = Flatten (g)
+  l = Gemm <transB = 1> (f, fc, b)
+  p = Softmax (l)
+}";
+
+fn model(text: &str) -> Model {
+    lopper_core::text::parse(text).unwrap()
+}
+
+fn numbers(count: usize, seed: usize) -> Vec<f32> {
+    let mut random = SplitMix64::new(seed as u64);
+    (0..count).map(|_| random.range(-1.0, 1.0)).collect()
+}
+
+fn input(seed: usize) -> HostTensor {
+    HostTensor::f32(vec![4, 2, 6, 6], numbers(4 * 72, seed)).unwrap()
+}
+
+fn labelled(seed: usize) -> Labelled {
+    Labelled { images: numbers(4 * 72, seed), dims: vec![4, 2, 6, 6], labels: vec![0, 1, 2, 1] }
+}
+
+fn run(network: &Network, x: HostTensor) -> Result<HostTensor, Error> {
+    block_on(network.run(&[("x".into(), x)])).map(|mut out| out.remove(0).1)
+}
+
+fn code<T>(result: Result<T, Error>) -> Code {
+    result.err().expect("an error").code()
+}
+
+fn trainer(rate: f64) -> Trainer {
+    let optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
+    let settings = Settings { optimizer, rate, schedule: Schedule::Cosine { warmup: 2, total: 20 }, seed: 3 };
+    Trainer::new(&model(CLASSIFIER), &Device::cpu(), settings).unwrap()
+}
+
+#[test]
+fn all_operators_that_cannot_run_are_named_at_once() {
+    let text = "(float[N,4] x) => (float[N,4] y) { a = Frobnicate (x) b = Relu (a) y = test.Relu (b) }";
+    let Err(e) = Network::load(&model(&text.replace("test.Relu", "Twist")), &Device::cpu()) else { panic!() };
+    assert_eq!(e.code(), Code::Unsupported);
+    assert!(e.message().contains("Frobnicate") && e.message().contains("Twist"), "{e}");
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    let network = Network::load(&model(CLASSIFIER), &Device::cpu()).unwrap();
+    let image = |dims: Vec<usize>| HostTensor::f32(dims.clone(), vec![0.0; dims.iter().product()]).unwrap();
+    assert_eq!(code(run(&network, image(vec![1, 3, 6, 6]))), Code::DataMismatch);
+    assert_eq!(code(run(&network, image(vec![2, 6, 6]))), Code::DataMismatch);
+    assert_eq!(code(run(&network, HostTensor::i64(vec![1, 2, 6, 6], vec![0; 72]).unwrap())), Code::DataMismatch);
+    assert_eq!(code(block_on(network.run(&[("z".into(), input(0))]))), Code::DataMismatch);
+    assert_eq!(code(block_on(network.run(&[]))), Code::DataMismatch);
+    assert_eq!(run(&network, image(vec![5, 2, 6, 6])).unwrap().dims, [5, 3]);
+}
+
+#[test]
+fn what_is_folded_ahead_gives_the_same() {
+    let device = Device::cpu();
+    let folded = run(&Network::load_classifier(&model(CLASSIFIER), &device).unwrap(), input(1)).unwrap();
+    let plain = run(&Network::load_for_training(&model(CLASSIFIER), &device).unwrap(), input(1)).unwrap();
+    let difference = folded.as_f32().unwrap().iter().zip(plain.as_f32().unwrap()).map(|(a, b)| (a - b).abs());
+    assert!(difference.fold(0.0, f32::max) < 1e-6);
+}
+
+#[test]
+fn a_classifier_gives_its_scores_before_the_softmax() {
+    let device = Device::cpu();
+    let scores = run(&Network::load_classifier(&model(CLASSIFIER), &device).unwrap(), input(1)).unwrap();
+    let shares = run(&Network::load(&model(CLASSIFIER), &device).unwrap(), input(1)).unwrap();
+    for (s, p) in scores.as_f32().unwrap().chunks(3).zip(shares.as_f32().unwrap().chunks(3)) {
+        let sum: f32 = s.iter().map(|v| v.exp()).sum();
+        assert!(s.iter().zip(p).all(|(s, p)| (s.exp() / sum - p).abs() < 1e-6));
+    }
+}
+
+#[test]
+fn training_learns_and_its_model_does_what_it_learnt() {
+    let mut trainer = trainer(0.5);
+    assert_eq!(trainer.trained().collect::<Vec<_>>(), ["w", "scale", "shift", "fc", "b"]);
+    let mut seen: Vec<Progress> = Vec::new();
+    let batches = (0..20).map(|_| Ok(labelled(1)));
+    let ended = block_on(trainer.fit(batches, 8, async |p| {
+        seen.push(p);
+        Control::Continue
+    }));
+    assert_eq!(ended.unwrap(), Ended::Done);
+    let losses: Vec<f32> = seen.iter().flat_map(|p| p.losses.clone()).collect();
+    assert_eq!((losses.len(), seen[7].losses.len(), seen[6].losses.len()), (20, 8, 0));
+    assert!((seen[0].rate - 0.25).abs() < 1e-9 && (seen[1].rate - 0.5).abs() < 1e-9);
+    assert!(losses[19] < losses[0] * 0.7, "{losses:?}");
+    let trained = block_on(trainer.to_model(&model(CLASSIFIER))).unwrap();
+    let judge = |m: &Model| {
+        let network = Network::load_classifier(m, &Device::cpu()).unwrap();
+        block_on(eval::evaluate(&network, [Ok(labelled(1))], async |_| Control::Continue)).unwrap().0
+    };
+    let (before, after) = (judge(&model(CLASSIFIER)), judge(&trained));
+    assert_eq!((after.images, after.top1() >= before.top1()), (4, true));
+    let running = |m: &Model| {
+        m.tensor(m.graph().initializer.iter().find(|t| t.name.as_deref() == Some("mean")).unwrap()).unwrap()
+    };
+    assert_ne!(running(&trained), running(&model(CLASSIFIER)), "running statistics move");
+}
+
+#[test]
+fn a_run_stops_where_it_is_told_to() {
+    let stop = |control: Control| {
+        let mut trainer = trainer(0.01);
+        let ended =
+            block_on(trainer.fit((0..9).map(|_| Ok(labelled(2))), 1, async |p| {
+                if p.steps == 3 { control } else { Control::Continue }
+            }));
+        (ended.unwrap(), trainer.steps())
+    };
+    assert_eq!(stop(Control::Cancel), (Ended::Cancelled, 3));
+    assert_eq!(stop(Control::Pause), (Ended::Paused, 3));
+    let network = Network::load_classifier(&model(CLASSIFIER), &Device::cpu()).unwrap();
+    let (seen, ended) =
+        block_on(eval::evaluate(&network, (0..5).map(|_| Ok(labelled(1))), async |_| Control::Cancel)).unwrap();
+    assert_eq!((seen.images, ended), (4, Ended::Cancelled));
+}
+
+#[test]
+fn a_checkpoint_goes_on_as_if_nothing_had_happened() {
+    let steps = |trainer: &mut Trainer, seeds: std::ops::Range<usize>| {
+        seeds.for_each(|s| trainer.step(&labelled(s)).unwrap());
+        block_on(trainer.losses()).unwrap()
+    };
+    let mut whole = trainer(0.1);
+    steps(&mut whole, 0..3);
+    let state = block_on(whole.state()).unwrap();
+    let rest = steps(&mut whole, 3..6);
+    let mut resumed = trainer(0.1);
+    resumed.restore(&state).unwrap();
+    assert_eq!(resumed.steps(), 3);
+    assert_eq!(steps(&mut resumed, 3..6), rest);
+    assert_eq!(block_on(resumed.state()).unwrap(), block_on(whole.state()).unwrap());
+    let mut fresh = trainer(0.1);
+    for end in 0..state.len() {
+        assert_eq!(code(fresh.restore(&state[..end])), Code::BadData, "cut at {end}");
+    }
+    assert_eq!(code(fresh.restore(&[state.clone(), vec![0]].concat())), Code::BadData);
+    assert_eq!(fresh.steps(), 0);
+}
+
+#[test]
+fn labels_and_rates_that_cannot_work_are_errors() {
+    let mut trainer = trainer(0.1);
+    let strange = Labelled { labels: vec![0, 1, 3, 1], ..labelled(0) };
+    assert_eq!(code(trainer.step(&strange)), Code::DataMismatch);
+    assert_eq!(code(trainer.step(&Labelled { labels: vec![0], ..labelled(0) })), Code::DataMismatch);
+    trainer.step(&labelled(0)).unwrap();
+    let mut wild = self::trainer(1e30);
+    (0..6).for_each(|s| wild.step(&labelled(s)).unwrap());
+    assert_eq!(code(block_on(wild.losses())), Code::Diverged);
+}
+
+#[test]
+fn a_cut_is_compared_with_the_masked_original() {
+    let whole = "(float[N,3,4,4] x) => (float[N,2,4,4] y)
+        <float[3,3,1,1] a = {1, 2, 3, 4, 5, 6, 7, 8, 9}, float[3] s = {1, 1, 1}, float[2,3,1,1] b = {1, 2, 3, 4, 5, 6}>
+        { h = Conv (x, a, s) r = Relu (h) y = Conv (r, b) }";
+    let cut = "(float[N,3,4,4] x) => (float[N,2,4,4] y)
+        <float[2,3,1,1] a = {1, 2, 3, 7, 8, 9}, float[2] s = {1, 1}, float[2,2,1,1] b = {1, 3, 4, 6}>
+        { h = Conv (x, a, s) r = Relu (h) y = Conv (r, b) }";
+    let mask = |name: &str, axis| MaskedSlices { initializer: name.into(), axis, indices: vec![1], within: None };
+    let all = [mask("a", 0), mask("s", 0), mask("b", 1)];
+    let exact = block_on(verify::compare(&model(whole), &model(cut), &all, 1)).unwrap();
+    assert!(exact.relative < 1e-6 && exact.largest > 0.0, "{exact:?}");
+    let other = MaskedSlices { indices: vec![0], ..mask("a", 0) };
+    let wrong = block_on(verify::compare(&model(whole), &model(cut), &[other], 1)).unwrap();
+    assert!(wrong.relative > 1e-2, "{wrong:?}");
+    let stranger = [mask("c", 0)];
+    assert_eq!(code(block_on(verify::compare(&model(whole), &model(cut), &stranger, 1))), Code::BadReport);
+}
