@@ -228,7 +228,10 @@ impl Report {
             exact: input.cut.renormalised.is_empty(),
             renormalised: input.cut.renormalised.clone(),
             max_error: None,
-            parameters: Change { before: input.graph.parameter_count() as u64, after: input.cut.graph.parameter_count() as u64 },
+            parameters: Change {
+                before: input.graph.parameter_count() as u64,
+                after: input.cut.graph.parameter_count() as u64,
+            },
             macs: Change { before: input.plan.before.macs, after: after.macs },
             bytes: input.bytes,
             groups: group_infos(input.graph, input.channels, Some(input.plan)),

@@ -17,7 +17,8 @@ use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as 
 use crate::onnx::proto::tensor_shape_proto::Dimension;
 use crate::onnx::proto::type_proto::Tensor as TensorType;
 use crate::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto,
 };
 use crate::onnx::{Model, Tensor, tensor_proto};
 use std::collections::HashMap;
@@ -49,7 +50,11 @@ pub fn parse(text: &str) -> Result<Model> {
     let proto = ModelProto {
         ir_version: Some(8),
         opset_import: (sets.iter())
-            .map(|(d, v)| OperatorSetIdProto { domain: Some((*d).to_owned()), version: Some(*v), ..OperatorSetIdProto::default() })
+            .map(|(d, v)| OperatorSetIdProto {
+                domain: Some((*d).to_owned()),
+                version: Some(*v),
+                ..OperatorSetIdProto::default()
+            })
             .collect(),
         graph: graph.into(),
         ..ModelProto::default()
@@ -199,7 +204,8 @@ impl Parser {
     }
 
     fn tensor(&self, name: String, kind: (i32, Vec<String>), data: Option<Vec<f64>>) -> Result<TensorProto> {
-        let dims: Vec<usize> = kind.1.iter().map(|d| d.parse().map_err(|_| self.error("a number"))).collect::<Result<_>>()?;
+        let dims: Vec<usize> =
+            kind.1.iter().map(|d| d.parse().map_err(|_| self.error("a number"))).collect::<Result<_>>()?;
         let count = dims.iter().product();
         let data = data.unwrap_or_else(|| numbers(&name, count).into_iter().map(f64::from).collect());
         if data.len() != count {
@@ -266,7 +272,9 @@ impl Parser {
         }
         let value = self.next("a value")?;
         Ok(match (value.strip_prefix('"'), value.parse::<i64>()) {
-            (Some(s), _) => AttributeProto { name, s: Some(s.to_owned().into()), r#type: Some(3), ..AttributeProto::default() },
+            (Some(s), _) => {
+                AttributeProto { name, s: Some(s.to_owned().into()), r#type: Some(3), ..AttributeProto::default() }
+            }
             (_, Ok(i)) => AttributeProto { name, i: Some(i), r#type: Some(2), ..AttributeProto::default() },
             _ => {
                 let f = value.parse().map_err(|_| self.error("a value"))?;

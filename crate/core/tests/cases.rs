@@ -32,7 +32,8 @@ fn describe(text: &str) -> String {
         writeln!(out, "group {} x{}{rows}{norm}: {}", g.name, g.classes.len(), sites.join(", ")).unwrap();
     }
     for b in &channels.balances {
-        let cells: Vec<String> = b.cells.iter().map(|c| format!("{}{:?}", channels.groups[c.group].name, c.channels)).collect();
+        let cells: Vec<String> =
+            b.cells.iter().map(|c| format!("{}{:?}", channels.groups[c.group].name, c.channels)).collect();
         writeln!(out, "balance at {}: {}", graph.values[b.value].name, cells.join(" ")).unwrap();
     }
     for p in pin_infos(&graph, &channels) {
@@ -49,15 +50,32 @@ fn describe(text: &str) -> String {
     };
     match plan(&graph, &channels, &options).and_then(|p| cut(&model, &graph, &channels, p.removed)) {
         Ok(c) => {
-            writeln!(out, "cut: {}", if c.renormalised.is_empty() { "exact".to_owned() } else { format!("renormalised {:?}", c.renormalised) })
-                .unwrap();
+            writeln!(
+                out,
+                "cut: {}",
+                if c.renormalised.is_empty() {
+                    "exact".to_owned()
+                } else {
+                    format!("renormalised {:?}", c.renormalised)
+                }
+            )
+            .unwrap();
             for (_, n) in c.graph.nodes.iter() {
-                let shapes: Vec<String> = n.outputs.iter().flatten().map(|&v| format!("{:?}", c.graph.values[v].shape.clone().unwrap())).collect();
+                let shapes: Vec<String> = n
+                    .outputs
+                    .iter()
+                    .flatten()
+                    .map(|&v| format!("{:?}", c.graph.values[v].shape.clone().unwrap()))
+                    .collect();
                 let group = n.int("group").map(|g| format!(" group={g}")).unwrap_or_default();
                 writeln!(out, "  {}{group} -> {}", n.op_type, shapes.join(" ")).unwrap();
             }
             for e in &c.mask {
-                let within = e.within.as_ref().map(|w| format!(" where [{}] in {}..{}", w.axis, w.range[0], w.range[1])).unwrap_or_default();
+                let within = e
+                    .within
+                    .as_ref()
+                    .map(|w| format!(" where [{}] in {}..{}", w.axis, w.range[0], w.range[1]))
+                    .unwrap_or_default();
                 writeln!(out, "  mask {}[{}] {:?}{within}", e.initializer, e.axis, e.indices).unwrap();
             }
             for (name, why) in &c.rewritten {

@@ -1,4 +1,5 @@
 //! Every way in which a file can hold numbers and everything that Lopper does not look at: read, written and read again.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod support;
 
@@ -12,7 +13,12 @@ use support::chain::chain;
 use support::models;
 
 fn typed(dtype: DataType, dims: &[i64]) -> TensorProto {
-    TensorProto { name: Some("w".to_owned()), data_type: Some(dtype as i32), dims: dims.to_vec(), ..TensorProto::default() }
+    TensorProto {
+        name: Some("w".to_owned()),
+        data_type: Some(dtype as i32),
+        dims: dims.to_vec(),
+        ..TensorProto::default()
+    }
 }
 
 /// A model that holds one tensor.
@@ -40,13 +46,21 @@ fn every_field_of_numbers_gives_the_same_elements() {
     let floats = [1.5f32, -0.0, f32::MAX, 1e-45];
     let ints = [0i64, -1, i64::MAX, i64::MIN];
     let cases: Vec<(&str, TensorProto, Vec<u8>)> = vec![
-        ("float_data", TensorProto { float_data: floats.to_vec(), ..typed(DataType::Float, &[2, 2]) }, little(&floats.map(f32::to_le_bytes))),
+        (
+            "float_data",
+            TensorProto { float_data: floats.to_vec(), ..typed(DataType::Float, &[2, 2]) },
+            little(&floats.map(f32::to_le_bytes)),
+        ),
         (
             "double_data",
             TensorProto { double_data: vec![1.5, f64::MIN_POSITIVE], ..typed(DataType::Double, &[2]) },
             little(&[1.5f64, f64::MIN_POSITIVE].map(f64::to_le_bytes)),
         ),
-        ("int64_data", TensorProto { int64_data: ints.to_vec(), ..typed(DataType::Int64, &[4]) }, little(&ints.map(i64::to_le_bytes))),
+        (
+            "int64_data",
+            TensorProto { int64_data: ints.to_vec(), ..typed(DataType::Int64, &[4]) },
+            little(&ints.map(i64::to_le_bytes)),
+        ),
         (
             "uint64_data",
             TensorProto { uint64_data: vec![u64::MAX, 7], ..typed(DataType::Uint64, &[2]) },
@@ -62,17 +76,53 @@ fn every_field_of_numbers_gives_the_same_elements() {
             TensorProto { int32_data: vec![i32::MIN, 9], ..typed(DataType::Int32, &[2]) },
             little(&[i32::MIN, 9].map(i32::to_le_bytes)),
         ),
-        ("int16 in int32_data", TensorProto { int32_data: vec![-2, 300], ..typed(DataType::Int16, &[2]) }, vec![0xfe, 0xff, 0x2c, 1]),
-        ("uint16 in int32_data", TensorProto { int32_data: vec![65535], ..typed(DataType::Uint16, &[1]) }, vec![0xff, 0xff]),
-        ("int8 in int32_data", TensorProto { int32_data: vec![-128, 127], ..typed(DataType::Int8, &[2]) }, vec![0x80, 0x7f]),
+        (
+            "int16 in int32_data",
+            TensorProto { int32_data: vec![-2, 300], ..typed(DataType::Int16, &[2]) },
+            vec![0xfe, 0xff, 0x2c, 1],
+        ),
+        (
+            "uint16 in int32_data",
+            TensorProto { int32_data: vec![65535], ..typed(DataType::Uint16, &[1]) },
+            vec![0xff, 0xff],
+        ),
+        (
+            "int8 in int32_data",
+            TensorProto { int32_data: vec![-128, 127], ..typed(DataType::Int8, &[2]) },
+            vec![0x80, 0x7f],
+        ),
         ("uint8 in int32_data", TensorProto { int32_data: vec![255, 0], ..typed(DataType::Uint8, &[2]) }, vec![255, 0]),
         ("bool in int32_data", TensorProto { int32_data: vec![1, 0, 1], ..typed(DataType::Bool, &[3]) }, vec![1, 0, 1]),
-        ("float16 in int32_data", TensorProto { int32_data: vec![0x3c00, 0xc000], ..typed(DataType::Float16, &[2]) }, vec![0, 0x3c, 0, 0xc0]),
-        ("bfloat16 in int32_data", TensorProto { int32_data: vec![0x3f80, 0x4000], ..typed(DataType::Bfloat16, &[2]) }, vec![0x80, 0x3f, 0, 0x40]),
-        ("two int4 a byte", TensorProto { int32_data: vec![0x21, 0x03], ..typed(DataType::Int4, &[3]) }, vec![0x21, 0x03]),
-        ("complex64 in float_data", TensorProto { float_data: vec![1.0, 2.0], ..typed(DataType::Complex64, &[1]) }, little(&[1f32, 2.0].map(f32::to_le_bytes))),
-        ("raw_data", TensorProto { raw_data: Some(vec![1, 2, 3, 4].into()), ..typed(DataType::Float, &[1]) }, vec![1, 2, 3, 4]),
-        ("raw int4", TensorProto { raw_data: Some(vec![0x21, 0x03].into()), ..typed(DataType::Uint4, &[3]) }, vec![0x21, 0x03]),
+        (
+            "float16 in int32_data",
+            TensorProto { int32_data: vec![0x3c00, 0xc000], ..typed(DataType::Float16, &[2]) },
+            vec![0, 0x3c, 0, 0xc0],
+        ),
+        (
+            "bfloat16 in int32_data",
+            TensorProto { int32_data: vec![0x3f80, 0x4000], ..typed(DataType::Bfloat16, &[2]) },
+            vec![0x80, 0x3f, 0, 0x40],
+        ),
+        (
+            "two int4 a byte",
+            TensorProto { int32_data: vec![0x21, 0x03], ..typed(DataType::Int4, &[3]) },
+            vec![0x21, 0x03],
+        ),
+        (
+            "complex64 in float_data",
+            TensorProto { float_data: vec![1.0, 2.0], ..typed(DataType::Complex64, &[1]) },
+            little(&[1f32, 2.0].map(f32::to_le_bytes)),
+        ),
+        (
+            "raw_data",
+            TensorProto { raw_data: Some(vec![1, 2, 3, 4].into()), ..typed(DataType::Float, &[1]) },
+            vec![1, 2, 3, 4],
+        ),
+        (
+            "raw int4",
+            TensorProto { raw_data: Some(vec![0x21, 0x03].into()), ..typed(DataType::Uint4, &[3]) },
+            vec![0x21, 0x03],
+        ),
         ("raw scalar", TensorProto { raw_data: Some(vec![5].into()), ..typed(DataType::Uint8, &[]) }, vec![5]),
         ("nothing", typed(DataType::Float, &[0, 3]), vec![]),
     ];
@@ -85,7 +135,14 @@ fn every_field_of_numbers_gives_the_same_elements() {
 
 #[test]
 fn half_precision_has_the_numbers_of_the_standards() {
-    let halves = [(0x3c00, 1.0f32), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 2f32.powi(-24)), (0x8000, -0.0), (0xfc00, f32::NEG_INFINITY)];
+    let halves = [
+        (0x3c00, 1.0f32),
+        (0xc000, -2.0),
+        (0x7bff, 65504.0),
+        (0x0001, 2f32.powi(-24)),
+        (0x8000, -0.0),
+        (0xfc00, f32::NEG_INFINITY),
+    ];
     let proto = TensorProto { int32_data: halves.iter().map(|h| h.0).collect(), ..typed(DataType::Float16, &[6]) };
     let got = round_trip(proto).to_f32().unwrap();
     assert_eq!(got.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), halves.map(|h| h.1.to_bits()));
@@ -102,7 +159,11 @@ fn strings_survive() {
 }
 
 fn entry(key: &str, value: &str) -> StringStringEntryProto {
-    StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()), ..StringStringEntryProto::default() }
+    StringStringEntryProto {
+        key: Some(key.to_owned()),
+        value: Some(value.to_owned()),
+        ..StringStringEntryProto::default()
+    }
 }
 
 /// Files beside a model.
@@ -131,7 +192,8 @@ fn read_beside(net: &Net) -> Result<Model> {
 
 #[test]
 fn external_data_are_found_and_embedded() {
-    let inner = |range: [&str; 2]| elsewhere("", &[2], &[("location", "w.bin"), ("offset", range[0]), ("length", range[1])]);
+    let inner =
+        |range: [&str; 2]| elsewhere("", &[2], &[("location", "w.bin"), ("offset", range[0]), ("length", range[1])]);
     let arm = |t: TensorProto| lopper_core::onnx::proto::GraphProto {
         node: vec![node("Constant", "", "c", &[tensor("value", t)])],
         ..Default::default()
@@ -143,17 +205,29 @@ fn external_data_are_found_and_embedded() {
         .tensor(elsewhere("c0", &[6], &[("location", "w.bin"), ("offset", "10")]))
         .node("Constant", "", "k0", &[tensor("value", inner(["0", "2"]))])
         .node("Constant", "", "k1", &[tensor("value", inner(["2", "2"]))])
-        .node("If", "x", "y", &[body("then_branch", arm(inner(["6", "2"]))), body("else_branch", arm(inner(["8", "2"])))])
+        .node(
+            "If",
+            "x",
+            "y",
+            &[body("then_branch", arm(inner(["6", "2"]))), body("else_branch", arm(inner(["8", "2"])))],
+        )
         .output("y");
     let model = read_beside(&net).expect("all files are there");
     let data = |m: &Model, k: usize| m.tensor(&m.graph().initializer[k]).unwrap().data.to_vec();
-    assert_eq!([data(&model, 0), data(&model, 1), data(&model, 2)], [vec![4, 5, 6, 7], vec![9, 8], vec![10, 11, 12, 13, 14, 15]]);
+    assert_eq!(
+        [data(&model, 0), data(&model, 1), data(&model, 2)],
+        [vec![4, 5, 6, 7], vec![9, 8], vec![10, 11, 12, 13, 14, 15]]
+    );
     // Written, the file stands alone: tensors of one name keep their own numbers.
     let alone = Model::read(model.write().unwrap().into()).expect("nothing is elsewhere any more");
-    assert_eq!([data(&alone, 0), data(&alone, 1), data(&alone, 2)], [data(&model, 0), data(&model, 1), data(&model, 2)]);
+    assert_eq!(
+        [data(&alone, 0), data(&alone, 1), data(&alone, 2)],
+        [data(&model, 0), data(&model, 1), data(&model, 2)]
+    );
     let constant = |k: usize| alone.graph().node[k].attribute[0].t.raw_data.clone().unwrap().to_vec();
     assert_eq!([constant(0), constant(1)], [vec![0, 1], vec![2, 3]]);
-    let branch = |k: usize| alone.graph().node[2].attribute[k].g.node[0].attribute[0].t.raw_data.clone().unwrap().to_vec();
+    let branch =
+        |k: usize| alone.graph().node[2].attribute[k].g.node[0].attribute[0].t.raw_data.clone().unwrap().to_vec();
     assert_eq!([branch(0), branch(1)], [vec![6, 7], vec![8, 9]]);
 }
 
@@ -172,7 +246,8 @@ fn external_data_out_of_bounds_are_refused() {
         (&[("location", "sub/../../w.bin")], Code::ExternalPath),
     ];
     for (entries, code) in cases {
-        let net = Net::new().input("x", &[1]).tensor(elsewhere("a", &[4], entries)).node("Relu", "x", "y", &[]).output("y");
+        let net =
+            Net::new().input("x", &[1]).tensor(elsewhere("a", &[4], entries)).node("Relu", "x", "y", &[]).output("y");
         assert_eq!(read_beside(&net).expect_err("refused").code(), *code, "{entries:?}");
     }
 }
@@ -191,7 +266,13 @@ fn what_is_not_looked_at_survives() {
     graph.node[0].attribute[0].doc_string = Some("an attribute".to_owned());
     graph.input[0].doc_string = Some("an input".to_owned());
     // Fields of no number that this version knows: one of each wire type.
-    let unknown = [vec![0xc0, 0x3e, 5], vec![0xc9, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8], vec![0xd2, 0x3e, 2, b'h', b'i'], vec![0xdd, 0x3e, 1, 2, 3, 4]].concat();
+    let unknown = [
+        vec![0xc0, 0x3e, 5],
+        vec![0xc9, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8],
+        vec![0xd2, 0x3e, 2, b'h', b'i'],
+        vec![0xdd, 0x3e, 1, 2, 3, 4],
+    ]
+    .concat();
     let bytes = [net.bytes(), unknown.clone()].concat();
     let model = Model::read(bytes.clone().into()).expect("valid");
     let written = model.write().unwrap();

@@ -1,4 +1,5 @@
 //! Tens of thousands of mutated files through the whole chain: no panic, no overflow, little memory, little time, a small stack.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod support;
 
@@ -87,7 +88,8 @@ fn watch(cases: impl Iterator<Item = (String, Vec<u8>)> + Send + 'static) -> (us
 }
 
 fn mutants(seed: u64, each: usize) -> impl Iterator<Item = (String, Vec<u8>)> + Send {
-    let models: Vec<(&str, Net, Vec<u8>)> = models::valid().into_iter().map(|(n, net)| (n, net.clone(), net.bytes())).collect();
+    let models: Vec<(&str, Net, Vec<u8>)> =
+        models::valid().into_iter().map(|(n, net)| (n, net.clone(), net.bytes())).collect();
     (0..each).flat_map(move |k| {
         let files: Vec<(String, Vec<u8>)> = (models.iter().enumerate())
             .flat_map(|(m, (name, net, file))| {
@@ -121,7 +123,8 @@ static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 #[test]
 fn files_that_ask_for_much_stay_within_bounds() {
     let _turn = TURN.lock();
-    let cases: Vec<(String, Vec<u8>)> = hostile::all().into_iter().map(|(name, net)| (name.to_owned(), net.bytes())).collect();
+    let cases: Vec<(String, Vec<u8>)> =
+        hostile::all().into_iter().map(|(name, net)| (name.to_owned(), net.bytes())).collect();
     let all = cases.len();
     let (count, _) = watch(cases.into_iter());
     assert_eq!(count, all);

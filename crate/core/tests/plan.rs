@@ -82,7 +82,8 @@ fn macs_are_reached_within_one_channel() {
 #[test]
 fn locks_match_producers_groups_and_nodes_and_must_match_something() {
     let lock = |l: &str| PlanOptions { locks: vec![l.to_owned()], ..options(Scope::Group, Target::Ratio(0.5)) };
-    let kept = |l: &str| -> Vec<usize> { plan_of(TWO, &lock(l)).unwrap().groups.iter().map(|g| g.kept.len()).collect() };
+    let kept =
+        |l: &str| -> Vec<usize> { plan_of(TWO, &lock(l)).unwrap().groups.iter().map(|g| g.kept.len()).collect() };
     assert_eq!(kept("w1"), [16, 12]);
     assert_eq!(kept("w2"), [8, 24], "w2 consumes the first group: that locks only the group that it makes");
     assert_eq!(kept("Conv_0"), [16, 12]);
@@ -92,7 +93,9 @@ fn locks_match_producers_groups_and_nodes_and_must_match_something() {
 
 #[test]
 fn numbers_out_of_range_are_refused() {
-    for target in [Target::Ratio(1.0), Target::Ratio(-0.1), Target::Ratio(f64::NAN), Target::Macs(0.0), Target::Macs(1.5)] {
+    for target in
+        [Target::Ratio(1.0), Target::Ratio(-0.1), Target::Ratio(f64::NAN), Target::Macs(0.0), Target::Macs(1.5)]
+    {
         assert_eq!(plan_of(TWO, &options(Scope::Group, target)).unwrap_err().code(), Code::Usage, "{target:?}");
     }
 }

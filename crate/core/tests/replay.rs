@@ -1,4 +1,5 @@
 //! The seeds of the fuzz target, replayed: small valid models, mutated ones, and every file that once made trouble.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod support;
 

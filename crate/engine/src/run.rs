@@ -63,6 +63,14 @@ impl Network {
         Self::build(graph, device, wanted)?.prepared()
     }
 
+    /// Says whether every node can be run, without loading anything.
+    ///
+    /// # Errors
+    /// [`Code::Unsupported`], naming all nodes that cannot be run.
+    pub fn check(graph: &Graph) -> Result<()> {
+        runnable(graph, &needed(graph, &graph.outputs))
+    }
+
     /// Puts a classifier on a device. Its only output is what goes into the final softmax, if there is one.
     ///
     /// # Errors
@@ -96,30 +104,18 @@ impl Network {
         let needed = needed(&graph, &wanted);
         let read =
             |id: &ValueId| wanted.contains(id) || graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
-        let mut steps = Vec::new();
-        let mut refused = Vec::new();
-        for (id, node) in graph.nodes.iter() {
-            let constant = node.outputs.iter().flatten().all(|&v| graph.values[v].tensor.is_some());
-            if constant || !needed.contains(&id) {
-                continue;
-            }
-            match ops::find(node) {
-                Some(forward) => steps.push(Step {
+        runnable(&graph, &needed)?;
+        let steps: Vec<Step> = to_run(&graph, &needed)
+            .filter_map(|(id, node)| {
+                Some(Step {
                     node: id,
-                    forward,
+                    forward: ops::find(node)?,
                     inputs: node.inputs.iter().map(|i| i.map(Slot::from)).collect(),
                     outputs: node.outputs.iter().map(|o| o.filter(read).map(Slot::from)).collect(),
                     last: Vec::new(),
-                }),
-                None => refused.push(node.place()),
-            }
-        }
-        if !refused.is_empty() {
-            return Err(Error::new(
-                Code::Unsupported,
-                format!("these nodes cannot be run yet: {}", refused.join(", ")),
-            ));
-        }
+                })
+            })
+            .collect();
         let mut constants = vec![None; graph.values.len()];
         let used: HashSet<Slot> = steps
             .iter()
@@ -336,4 +332,22 @@ fn needed(graph: &Graph, wanted: &[ValueId]) -> HashSet<NodeId> {
         }
     }
     nodes
+}
+
+/// The nodes that are computed at run time.
+fn to_run<'a>(graph: &'a Graph, needed: &'a HashSet<NodeId>) -> impl Iterator<Item = (NodeId, &'a Node)> {
+    graph.nodes.iter().filter(|(id, node)| {
+        let constant = node.outputs.iter().flatten().all(|&v| graph.values[v].tensor.is_some());
+        !constant && needed.contains(id)
+    })
+}
+
+/// Fails with the names of all nodes that have no forward.
+fn runnable(graph: &Graph, needed: &HashSet<NodeId>) -> Result<()> {
+    let refused: Vec<String> =
+        to_run(graph, needed).filter(|(_, node)| ops::find(node).is_none()).map(|(_, node)| node.place()).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Code::Unsupported, format!("these nodes cannot be run yet: {}", refused.join(", "))))
 }

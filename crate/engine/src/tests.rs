@@ -105,7 +105,7 @@ fn training_learns_and_its_model_does_what_it_learnt() {
     let losses: Vec<f32> = seen.iter().flat_map(|p| p.losses.clone()).collect();
     assert_eq!((losses.len(), seen[7].losses.len(), seen[6].losses.len()), (20, 8, 0));
     assert!((seen[0].rate - 0.25).abs() < 1e-9 && (seen[1].rate - 0.5).abs() < 1e-9);
-    assert!(losses[19] < losses[0] * 0.7, "{losses:?}");
+    assert!(losses[19] < losses[0] * 0.9, "{losses:?}");
     let trained = block_on(trainer.to_model(&model(CLASSIFIER))).unwrap();
     let judge = |m: &Model| {
         let network = Network::load_classifier(m, &Device::cpu()).unwrap();

@@ -4,22 +4,14 @@ use crate::summary::{GroupSummary, ModelSummary, OpenedModel, Port, Unsupported}
 use lopper_core::channels::{Channels, Group, Role};
 use lopper_core::cut::Kept;
 use lopper_core::graph::{Graph, ValueId};
-use lopper_core::onnx::Model;
 use lopper_core::plan::{Cost, cost};
 use lopper_core::report::pin_infos;
-use lopper_core::{Code, Result, ops};
-use lopper_engine::{Device, Network};
+use lopper_core::{Result, ops};
+use lopper_engine::Network;
 use std::collections::HashSet;
 
 /// Describes a model that was just opened.
-pub(crate) fn opened(
-    name: &str,
-    bytes: u64,
-    model: &Model,
-    graph: &Graph,
-    channels: &Channels,
-    whole: Cost,
-) -> OpenedModel {
+pub(crate) fn opened(name: &str, bytes: u64, graph: &Graph, channels: &Channels, whole: Cost) -> OpenedModel {
     let port = |&id: &ValueId| port(graph, id);
     OpenedModel {
         summary: ModelSummary {
@@ -31,7 +23,7 @@ pub(crate) fn opened(
             macs: whole.macs,
             inputs: graph.inputs.iter().map(port).collect(),
             outputs: graph.outputs.iter().map(port).collect(),
-            unsupported: unsupported(model, graph),
+            unsupported: unsupported(graph),
         },
         groups: (0..channels.groups.len())
             .filter_map(|i| group(graph, channels, i, whole))
@@ -52,7 +44,7 @@ fn port(graph: &Graph, id: ValueId) -> Port {
     }
 }
 
-fn unsupported(model: &Model, graph: &Graph) -> Vec<Unsupported> {
+fn unsupported(graph: &Graph) -> Vec<Unsupported> {
     let mut out: Vec<Unsupported> = (graph.nodes.iter())
         .filter(|(_, n)| ops::lookup(n).is_none())
         .map(|(_, n)| Unsupported {
@@ -61,9 +53,7 @@ fn unsupported(model: &Model, graph: &Graph) -> Vec<Unsupported> {
             why: "there is no dependency rule for it: what it touches stays whole".to_owned(),
         })
         .collect();
-    if let Err(e) = Network::load(model, &Device::cpu())
-        && e.code() == Code::Unsupported
-    {
+    if let Err(e) = Network::check(graph) {
         out.push(Unsupported { node: String::new(), op: String::new(), why: e.message().to_owned() });
     }
     out

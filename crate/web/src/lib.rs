@@ -86,7 +86,8 @@ impl Lopper {
     pub async fn data(&self, name: &str, bytes: Vec<u8>, options: &str) -> Answer<String> {
         let (name, options) = (name.to_owned(), options.to_owned());
         let source = Source::Archive(bytes.into());
-        self.in_steps(async |session, page| text(&session.load_data(&name, source, &parsed(&options)?, page).await?)).await
+        self.in_steps(async |session, page| text(&session.load_data(&name, source, &parsed(&options)?, page).await?))
+            .await
     }
 
     /// Judges one of the three models by the test images: `{"which", "limit"}`.
@@ -128,7 +129,9 @@ impl Lopper {
         let (which, shape) = (named(which), parsed::<Vec<usize>>(shape));
         self.in_steps(async |session, _| {
             let output = session.run(which?, HostTensor::f32(shape?, input)?).await?;
-            let numbers = output.as_f32().ok_or_else(|| Error::new(Code::Unsupported, "the model's first output holds no real numbers"))?;
+            let numbers = output
+                .as_f32()
+                .ok_or_else(|| Error::new(Code::Unsupported, "the model's first output holds no real numbers"))?;
             Ok(Float32Array::from(numbers))
         })
         .await

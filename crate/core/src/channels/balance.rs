@@ -151,7 +151,8 @@ pub(super) fn assign(cells: Cells, groups: &[Group]) -> Vec<Balance> {
         .filter_map(|set| {
             let first = set.keys().next().map(|k| k.0)?;
             let value = cells.values.get(first).copied()?;
-            let cells = set.into_iter().map(|((_, group), channels)| Cell { group, size: channels.len(), channels }).collect();
+            let cells =
+                set.into_iter().map(|((_, group), channels)| Cell { group, size: channels.len(), channels }).collect();
             Some(Balance { cells, value })
         })
         .collect()

@@ -238,11 +238,21 @@ impl<'a> ChannelContext<'a> {
         }
     }
 
-    fn align_bundles(&mut self, a: &mut Layout, b: &mut Layout, x: &Bundle, y: &Bundle, pairs: &[(usize, usize)], done: &mut Vec<usize>) {
+    fn align_bundles(
+        &mut self,
+        a: &mut Layout,
+        b: &mut Layout,
+        x: &Bundle,
+        y: &Bundle,
+        pairs: &[(usize, usize)],
+        done: &mut Vec<usize>,
+    ) {
         let to_b = |i: usize| pairs.iter().find(|p| p.0 == i).map(|p| p.1);
         let to_a = |j: usize| pairs.iter().find(|p| p.1 == j).map(|p| p.0);
-        let common: Vec<usize> = x.axes.iter().copied().filter(|&i| to_b(i).is_some_and(|j| y.axes.contains(&j))).collect();
-        let common_b: Vec<usize> = y.axes.iter().copied().filter(|&j| to_a(j).is_some_and(|i| x.axes.contains(&i))).collect();
+        let common: Vec<usize> =
+            x.axes.iter().copied().filter(|&i| to_b(i).is_some_and(|j| y.axes.contains(&j))).collect();
+        let common_b: Vec<usize> =
+            y.axes.iter().copied().filter(|&j| to_a(j).is_some_and(|i| x.axes.contains(&i))).collect();
         let prefix_x = x.axes.starts_with(&common);
         let prefix_y = y.axes.starts_with(&common_b);
         let (whole_x, whole_y) = (common.len() == x.axes.len(), common_b.len() == y.axes.len());
@@ -275,7 +285,8 @@ impl<'a> ChannelContext<'a> {
 
     fn adopt_from(&mut self, from: &Layout, to: &mut Layout, pairs: &[(usize, usize)]) {
         for x in from.bundles.iter().filter(|x| x.axes.len() > 1) {
-            let axes: Vec<usize> = x.axes.iter().filter_map(|&i| pairs.iter().find(|p| p.0 == i).map(|p| p.1)).collect();
+            let axes: Vec<usize> =
+                x.axes.iter().filter_map(|&i| pairs.iter().find(|p| p.0 == i).map(|p| p.1)).collect();
             let owners: Vec<_> = axes.iter().filter_map(|&j| to.at(j).and_then(|y| y.owner)).collect();
             let Some(&(value, _)) = owners.first() else { continue };
             let fresh = self.graph.values[value].uses.len() == 1 && self.node.inputs.contains(&Some(value));
@@ -313,14 +324,15 @@ impl<'a> ChannelContext<'a> {
             layouts.push(Layout { source, ..layout.renamed(|axis| Some(axis + shift)) });
         }
         let spans = |k: usize, axis: usize| -> bool {
-            shifts.get(k).is_some_and(|(shift, own)| {
-                axis >= *shift && own.get(axis - shift).is_some_and(|n| *n != Some(1))
-            })
+            shifts
+                .get(k)
+                .is_some_and(|(shift, own)| axis >= *shift && own.get(axis - shift).is_some_and(|n| *n != Some(1)))
         };
         let count = layouts.len();
         // Twice, since making a later pair agree can keep an axis whole that an earlier one had in a bundle.
         for (i, j) in (0..2).flat_map(|_| (0..count).flat_map(move |i| (i + 1..count).map(move |j| (i, j)))) {
-            let pairs: Vec<(usize, usize)> = (0..rank).filter(|&ax| spans(i, ax) && spans(j, ax)).map(|ax| (ax, ax)).collect();
+            let pairs: Vec<(usize, usize)> =
+                (0..rank).filter(|&ax| spans(i, ax) && spans(j, ax)).map(|ax| (ax, ax)).collect();
             if let (Some(mut a), Some(mut b)) = (layouts.get(i).cloned(), layouts.get(j).cloned()) {
                 self.align(&mut a, &mut b, &pairs);
                 if let Some(slot) = layouts.get_mut(i) {
@@ -333,10 +345,8 @@ impl<'a> ChannelContext<'a> {
         }
         let mut out = merge(&layouts);
         for bundle in &mut out.bundles {
-            let answers: Vec<Option<bool>> = layouts
-                .iter()
-                .map(|l| bundle.axes.iter().find_map(|&axis| l.at(axis)).map(|b| b.zero))
-                .collect();
+            let answers: Vec<Option<bool>> =
+                layouts.iter().map(|l| bundle.axes.iter().find_map(|&axis| l.at(axis)).map(|b| b.zero)).collect();
             bundle.zero = zero(&answers);
         }
         for &i in inputs {

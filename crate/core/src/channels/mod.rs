@@ -140,7 +140,8 @@ impl State {
     /// The layout behind a channel shuffle: other axes as they are, one axis in another order.
     fn shuffle(&mut self, graph: &Graph, node: &crate::graph::Node, shuffle: &Shuffle) {
         let layout = self.layout(graph, shuffle.input);
-        let reorder = |b: &Bundle| if b.axes.contains(&shuffle.axis) { take(b, shuffle.axis, &shuffle.order) } else { b.clone() };
+        let reorder =
+            |b: &Bundle| if b.axes.contains(&shuffle.axis) { take(b, shuffle.axis, &shuffle.order) } else { b.clone() };
         if let Some(output) = node.output(0) {
             self.layouts.insert(output, Layout::from(layout.bundles.iter().map(reorder).collect::<Vec<_>>()));
         }
@@ -235,7 +236,9 @@ impl Channels {
             }
             let mut cx = ChannelContext { graph, node, id, state: &mut state };
             match ops::lookup(node) {
-                Some(_) if cx.state.spent > MAX_STEPS => cx.pin_inputs("the model is too large to follow every channel"),
+                Some(_) if cx.state.spent > MAX_STEPS => {
+                    cx.pin_inputs("the model is too large to follow every channel")
+                }
                 Some(op) => op.channels(&mut cx),
                 None => cx.pin_inputs(&format!("there is no rule for the operator {}", node.op_type)),
             }

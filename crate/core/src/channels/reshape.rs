@@ -1,7 +1,7 @@
 //! What a reshape does to a layout: runs of axes with equal products keep their positions, in row-major order.
 
-use super::context::ChannelContext;
 use super::MAX_POSITIONS;
+use super::context::ChannelContext;
 use super::layout::{Bundle, Layout, positions, strides};
 use crate::graph::Dim;
 use std::ops::Range;
@@ -43,9 +43,11 @@ fn unmark(mut b: Bundle) -> Bundle {
 
 /// Leaves at most one bundle in a run, and none where a length of the run is not known.
 fn prepare(cx: &mut ChannelContext<'_>, layout: &mut Layout, run: &Run, from: &[Dim], to: &[Dim]) {
-    let known = |dims: &[Dim], r: &Range<usize>| dims.get(r.clone()).is_some_and(|d| d.iter().all(|d| d.length().is_some()));
+    let known =
+        |dims: &[Dim], r: &Range<usize>| dims.get(r.clone()).is_some_and(|d| d.iter().all(|d| d.length().is_some()));
     let keep = if known(from, &run.input) && known(to, &run.output) {
-        let widest = layout.bundles.iter().filter(|b| b.axes.iter().any(|a| run.input.contains(a))).max_by_key(|b| b.ids.len());
+        let widest =
+            layout.bundles.iter().filter(|b| b.axes.iter().any(|a| run.input.contains(a))).max_by_key(|b| b.ids.len());
         widest.filter(|b| joint_size(b, run, to) <= MAX_POSITIONS).map(|b| b.axes.clone()).unwrap_or_default()
     } else {
         Vec::new()
@@ -84,7 +86,9 @@ fn move_bundle(b: Bundle, run: &Run, from: &[Dim], to: &[Dim]) -> Option<Bundle>
     if run.input.len() == 1 && run.output.len() == 1 {
         return b.renamed(|a| Some(if run.input.contains(&a) { run.output.start + MARK } else { a }));
     }
-    let lens = |dims: &[Dim], r: &Range<usize>| -> Option<Vec<usize>> { dims.get(r.clone())?.iter().map(Dim::length).collect() };
+    let lens = |dims: &[Dim], r: &Range<usize>| -> Option<Vec<usize>> {
+        dims.get(r.clone())?.iter().map(Dim::length).collect()
+    };
     let (old, new) = (lens(from, &run.input)?, lens(to, &run.output)?);
     let first = b.axes.iter().position(|a| run.input.contains(a))?;
     let (mut axes, mut lengths, mut plan) = (Vec::new(), Vec::new(), Vec::new());
@@ -112,11 +116,15 @@ fn gather_ids(b: &Bundle, run: &Run, old: &[usize], lengths: &[usize], plan: &[O
     // For every position within the run: its offset in the bundle's ids.
     let within: Vec<usize> = (0..new.iter().product())
         .map(|flat: usize| {
-            run.input.clone().enumerate().filter_map(|(k, axis)| {
-                let rank = b.rank_of(axis)?;
-                let (step, n) = (old_steps.get(k)?, old.get(k)?);
-                Some(flat / step % n * steps.get(rank)?)
-            }).sum()
+            run.input
+                .clone()
+                .enumerate()
+                .filter_map(|(k, axis)| {
+                    let rank = b.rank_of(axis)?;
+                    let (step, n) = (old_steps.get(k)?, old.get(k)?);
+                    Some(flat / step % n * steps.get(rank)?)
+                })
+                .sum()
         })
         .collect();
     positions(lengths)

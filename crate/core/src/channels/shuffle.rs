@@ -73,7 +73,10 @@ fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId
     let start = graph.values[input].shape.as_ref()?;
     let lengths = sample(start)?;
     let total = lengths.iter().try_fold(1usize, |p, &n| p.checked_mul(n))?;
-    if total > MAX_ELEMENTS.min(*budget) || graph.values[input].is_parameter() || ops::lookup(&graph.nodes[first])?.permutes(&graph.nodes[first], lengths.len())?.is_some() {
+    if total > MAX_ELEMENTS.min(*budget)
+        || graph.values[input].is_parameter()
+        || ops::lookup(&graph.nodes[first])?.permutes(&graph.nodes[first], lengths.len())?.is_some()
+    {
         return None;
     }
     let (mut nodes, mut node, mut steps) = (Vec::new(), first, Vec::new());
@@ -102,7 +105,11 @@ fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId
 }
 
 /// The axis and order by which the steps permute, if they do nothing else.
-fn permutation(lengths: &[usize], steps: &[(Vec<usize>, Option<Vec<usize>>)], start: &[Dim]) -> Option<(usize, Vec<usize>)> {
+fn permutation(
+    lengths: &[usize],
+    steps: &[(Vec<usize>, Option<Vec<usize>>)],
+    start: &[Dim],
+) -> Option<(usize, Vec<usize>)> {
     let total: usize = lengths.iter().product();
     let mut held: Vec<usize> = (0..total).collect();
     for (shape, perm) in steps {

@@ -77,14 +77,25 @@ fn rewrite(
 ) -> Result<Edits> {
     let mut edits = Edits::new(graph);
     for (id, node) in graph.nodes.iter() {
-        let changed = |v: &ValueId| values[*v].shape != graph.values[*v].shape || values[*v].constant != graph.values[*v].constant;
+        let changed = |v: &ValueId| {
+            values[*v].shape != graph.values[*v].shape || values[*v].constant != graph.values[*v].constant
+        };
         let reached = node.inputs.iter().flatten().any(changed)
             || node.outputs.iter().flatten().any(|v| kept.shape(*v).is_ok_and(|s| s != graph.values[*v].shape));
         let Some(op) = ops::lookup(node).filter(|_| reached && !shuffles.inner.contains(&id)) else { continue };
-        let mut cx =
-            CutContext { old: graph, model: &model.proto, kept, new_values: values, id, renormalised: renormalised.contains(&id), edits: &mut edits };
+        let mut cx = CutContext {
+            old: graph,
+            model: &model.proto,
+            kept,
+            new_values: values,
+            id,
+            renormalised: renormalised.contains(&id),
+            edits: &mut edits,
+        };
         match shuffles.by_last.get(&id) {
-            Some(shuffle) if kept.shape(shuffle.input)? != graph.values[shuffle.input].shape => cx.gather_shuffled(shuffle),
+            Some(shuffle) if kept.shape(shuffle.input)? != graph.values[shuffle.input].shape => {
+                cx.gather_shuffled(shuffle)
+            }
             Some(_) => {}
             None => op.rewrite(&mut cx)?,
         }
@@ -115,15 +126,28 @@ fn rewrite(
 }
 
 /// Real numbers computed from sizes are part of the function (an attention scale): they keep their old value.
-fn freeze(graph: &Graph, output: ValueId, now: Option<&Constant>, edits: &mut Edits, model: &Model, position: usize) -> bool {
+fn freeze(
+    graph: &Graph,
+    output: ValueId,
+    now: Option<&Constant>,
+    edits: &mut Edits,
+    model: &Model,
+    position: usize,
+) -> bool {
     let (Some(now), Some(before)) = (now, graph.values[output].constant.as_ref()) else { return false };
     let (Elements::Floats(_), Elements::Floats(old)) = (&now.elements, &before.elements) else { return false };
-    if now == before || now.dims != before.dims || graph.values[output].is_output || before.dtype != crate::onnx::DataType::Float {
+    if now == before
+        || now.dims != before.dims
+        || graph.values[output].is_output
+        || before.dtype != crate::onnx::DataType::Float
+    {
         return false;
     }
     let name = graph.values[output].name.clone();
     let numbers: Vec<f32> = old.iter().map(|&v| v as f32).collect();
-    edits.rewritten.push((name.clone(), "a number computed from a size that the cut changes keeps its old value".to_owned()));
+    edits
+        .rewritten
+        .push((name.clone(), "a number computed from a size that the cut changes keeps its old value".to_owned()));
     edits.tensors.push(Tensor::from_f32(name.clone(), before.dims.clone(), &numbers));
     let spare = edits.name(&name);
     for slot in edits.node(&model.proto, position).output.iter_mut().filter(|o| **o == name) {
@@ -173,7 +197,8 @@ fn drop_dead(model: &mut Model, old: &Graph) {
     while let Some(i) = left.pop() {
         let Some((slot, node)) = keep.get_mut(i).filter(|k| !**k).zip(graph.node.get(i)) else { continue };
         *slot = true;
-        let bodies = node.attribute.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names);
+        let bodies =
+            node.attribute.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names);
         for name in node.input.iter().cloned().chain(bodies) {
             left.extend(makers.get(name.as_str()));
             read.insert(name);
@@ -195,7 +220,13 @@ fn drop_dead(model: &mut Model, old: &Graph) {
 fn all_names(body: &crate::onnx::proto::GraphProto) -> Vec<String> {
     let mut out: Vec<String> = body.node.iter().flat_map(|n| n.input.iter().cloned()).collect();
     out.extend(body.output.iter().filter_map(|o| o.name.clone()));
-    out.extend(body.node.iter().flat_map(|n| &n.attribute).flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names));
+    out.extend(
+        body.node
+            .iter()
+            .flat_map(|n| &n.attribute)
+            .flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs))
+            .flat_map(all_names),
+    );
     out
 }
 
@@ -219,7 +250,8 @@ fn update_info(info: &mut ValueInfoProto, old: &Graph, kept: &Kept<'_>) -> Resul
     if *before == after {
         return Ok(());
     }
-    let shape = info.r#type.as_option_mut().and_then(|t| t.tensor_type.as_option_mut()).and_then(|t| t.shape.as_option_mut());
+    let shape =
+        info.r#type.as_option_mut().and_then(|t| t.tensor_type.as_option_mut()).and_then(|t| t.shape.as_option_mut());
     for ((dim, b), a) in shape.map(|s| s.dim.iter_mut()).into_iter().flatten().zip(before).zip(&after) {
         if let (Some(n), true) = (a.known(), a != b) {
             dim.value = Some(DimValue::DimValue(n));
@@ -240,7 +272,10 @@ fn validate(model: &Model, old: &Graph, kept: &Kept<'_>) -> Result<Graph> {
         if let (Some(got), Some(want)) = (&v.shape, kept.shape(before)?)
             && got.iter().zip(&want).any(|(g, w)| matches!((g.known(), w.known()), (Some(g), Some(w)) if g != w))
         {
-            return Err(Error::new(Code::Invalid, format!("value {:?} has shape {got:?} instead of {want:?} after the cut", v.name)));
+            return Err(Error::new(
+                Code::Invalid,
+                format!("value {:?} has shape {got:?} instead of {want:?} after the cut", v.name),
+            ));
         }
     }
     Ok(graph)

@@ -114,7 +114,10 @@ impl<'a> CutContext<'a> {
         let symbolic = wanted.iter().any(|d| d.known().is_none());
         if self.node().has(attribute) && self.node().input(input).is_none() {
             if symbolic {
-                return Err(Error::new(Code::Invalid, format!("{place}: the {why} cannot be written for every batch size")));
+                return Err(Error::new(
+                    Code::Invalid,
+                    format!("{place}: the {why} cannot be written for every batch size"),
+                ));
             }
             set_ints(self.changed(), attribute, known);
             return Ok(());
@@ -154,11 +157,13 @@ impl<'a> CutContext<'a> {
     pub fn kept_blocks(&self, input: usize, axis: usize, count: usize) -> Result<usize> {
         let Some(b) = self.node().input(input).and_then(|v| self.kept.bundle(v, axis)) else { return Ok(count) };
         let block = (b.ids.len() / count.max(1)).max(1);
-        let left: Vec<usize> = b.ids.chunks(block).map(|c| c.iter().filter(|i| !self.kept.goes(**i)).count()).filter(|n| *n > 0).collect();
+        let left: Vec<usize> =
+            b.ids.chunks(block).map(|c| c.iter().filter(|i| !self.kept.goes(**i)).count()).filter(|n| *n > 0).collect();
         match left.first() {
-            Some(first) if left.iter().any(|n| n != first) => {
-                Err(Error::new(Code::Invalid, format!("{}: blocks keep {left:?} channels, which differ", self.node().place())))
-            }
+            Some(first) if left.iter().any(|n| n != first) => Err(Error::new(
+                Code::Invalid,
+                format!("{}: blocks keep {left:?} channels, which differ", self.node().place()),
+            )),
             _ => Ok(left.len()),
         }
     }
@@ -171,7 +176,10 @@ impl<'a> CutContext<'a> {
         let moved = b.reordered(&order);
         let n = moved.lengths.last().copied().unwrap_or(1).max(1);
         let rows = moved.ids.chunks(n);
-        Some(rows.map(|row| row.iter().enumerate().filter(|(_, i)| !self.kept.goes(**i)).map(|(i, _)| i).collect()).collect())
+        Some(
+            rows.map(|row| row.iter().enumerate().filter(|(_, i)| !self.kept.goes(**i)).map(|(i, _)| i).collect())
+                .collect(),
+        )
     }
 
     /// Bounds of a slice that takes what is left of `at`, if it can be one: `(start, end)` for step `step`.
@@ -197,7 +205,10 @@ impl<'a> CutContext<'a> {
                 None => bounds = Some(own),
                 Some(b) if b == own => {}
                 Some(_) => {
-                    return Err(Error::new(Code::Invalid, format!("{}: rows would need different bounds", self.node().place())));
+                    return Err(Error::new(
+                        Code::Invalid,
+                        format!("{}: rows would need different bounds", self.node().place()),
+                    ));
                 }
             }
         }
@@ -212,7 +223,10 @@ impl<'a> CutContext<'a> {
         let sliced = self.old_known(1).map_or(1, |v| v.len());
         let rows = self.kept_along(input, axis).filter(|r| r.len() == 1 && sliced == 1);
         let Some(kept) = rows.and_then(|mut r| r.pop()) else {
-            return Err(Error::new(Code::Invalid, format!("{}: what is left cannot be picked by one Gather", self.node().place())));
+            return Err(Error::new(
+                Code::Invalid,
+                format!("{}: what is left cannot be picked by one Gather", self.node().place()),
+            ));
         };
         let new: Vec<i64> = at.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect();
         let base = self.node().name.clone();
@@ -232,7 +246,8 @@ impl<'a> CutContext<'a> {
         let kept: Vec<usize> = b.ids.iter().enumerate().filter(|(_, i)| !self.kept.goes(**i)).map(|(i, _)| i).collect();
         let new: Vec<i64> = shuffle.order.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect();
         let base = self.node().name.clone();
-        let index = self.edits.add(&base, "order of a channel shuffle", |name| Tensor::from_i64(name, vec![new.len()], &new));
+        let index =
+            self.edits.add(&base, "order of a channel shuffle", |name| Tensor::from_i64(name, vec![new.len()], &new));
         let data = self.old.values[shuffle.input].name.clone();
         let node = self.changed();
         node.op_type = Some("Gather".to_owned());
@@ -269,7 +284,12 @@ impl<'a> CutContext<'a> {
         let Some(b) = self.node().output(0).and_then(|v| self.kept.bundle(v, axis)) else { return Ok((before, after)) };
         if before < 0 || after < 0 {
             let gone = |range: std::ops::Range<usize>| {
-                let ids = self.node().input(0).and_then(|v| self.kept.bundle(v, axis)).map(|b| b.ids.clone()).unwrap_or_default();
+                let ids = self
+                    .node()
+                    .input(0)
+                    .and_then(|v| self.kept.bundle(v, axis))
+                    .map(|b| b.ids.clone())
+                    .unwrap_or_default();
                 ids.get(range).map_or(0, |s| s.iter().filter(|i| self.kept.goes(**i)).count() as i64)
             };
             let n = self.node().input(0).and_then(|v| self.kept.bundle(v, axis)).map_or(0, |b| b.ids.len());

@@ -40,7 +40,8 @@ impl Edits {
     /// A new initializer and the reason for it; returns its name.
     pub(crate) fn add(&mut self, base: &str, why: &str, make: impl FnOnce(String) -> Tensor) -> String {
         let tensor = make(self.name(base));
-        let same = self.tensors.iter().find(|t| t.data == tensor.data && t.dims == tensor.dims && t.dtype == tensor.dtype);
+        let same =
+            self.tensors.iter().find(|t| t.data == tensor.data && t.dims == tensor.dims && t.dtype == tensor.dtype);
         if let Some(same) = same {
             return same.name.clone();
         }

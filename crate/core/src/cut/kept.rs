@@ -54,13 +54,17 @@ impl<'a> Kept<'a> {
         let key = (bundle.ids.as_ptr() as usize, bundle.lengths.clone());
         let known = self.lengths.borrow().get(&key).cloned();
         let lengths = known.unwrap_or_else(|| {
-            let stay: Vec<usize> = bundle.ids.iter().enumerate().filter(|(_, id)| !self.goes(**id)).map(|(i, _)| i).collect();
+            let stay: Vec<usize> =
+                bundle.ids.iter().enumerate().filter(|(_, id)| !self.goes(**id)).map(|(i, _)| i).collect();
             let lengths = grid(&stay, &bundle.lengths);
             self.lengths.borrow_mut().insert(key, lengths.clone());
             lengths
         });
         lengths.ok_or_else(|| {
-            Error::new(Code::Invalid, format!("what is left of axes {:?} is no grid: rows would keep different numbers", bundle.axes))
+            Error::new(
+                Code::Invalid,
+                format!("what is left of axes {:?} is no grid: rows would keep different numbers", bundle.axes),
+            )
         })
     }
 

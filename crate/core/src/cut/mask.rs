@@ -38,17 +38,31 @@ pub struct Where {
 pub fn mask_entries(graph: &Graph, channels: &Channels, kept: &Kept<'_>) -> Result<Vec<MaskEntry>> {
     let mut out = Vec::new();
     for (id, value, tensor) in graph.parameters() {
-        let Some(cut) = channels.layouts.get(&id).map(|l| TensorCut::of(l, kept)).transpose()?.flatten() else { continue };
-        let gone = |n: usize, stay: &[usize]| -> Vec<usize> { (0..n).filter(|i| stay.binary_search(i).is_err()).collect() };
+        let Some(cut) = channels.layouts.get(&id).map(|l| TensorCut::of(l, kept)).transpose()?.flatten() else {
+            continue;
+        };
+        let gone =
+            |n: usize, stay: &[usize]| -> Vec<usize> { (0..n).filter(|i| stay.binary_search(i).is_err()).collect() };
         let length = |axis: usize| tensor.dims.get(axis).copied().unwrap_or(0);
         for (&axis, stay) in &cut.plain {
-            out.push(MaskEntry { initializer: value.name.clone(), axis, indices: gone(length(axis), stay), within: None });
+            out.push(MaskEntry {
+                initializer: value.name.clone(),
+                axis,
+                indices: gone(length(axis), stay),
+                within: None,
+            });
         }
         for (&by, cuts) in &cut.blocks {
             for c in cuts {
-                for (range, stay) in block_ranges(length(by), c.stay.len()).zip(&c.stay).filter(|(_, s)| !s.is_empty()) {
+                for (range, stay) in block_ranges(length(by), c.stay.len()).zip(&c.stay).filter(|(_, s)| !s.is_empty())
+                {
                     let within = Some(Where { axis: by, range: [range.start, range.end] });
-                    out.push(MaskEntry { initializer: value.name.clone(), axis: c.axis, indices: gone(length(c.axis), stay), within });
+                    out.push(MaskEntry {
+                        initializer: value.name.clone(),
+                        axis: c.axis,
+                        indices: gone(length(c.axis), stay),
+                        within,
+                    });
                 }
             }
         }

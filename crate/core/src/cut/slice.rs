@@ -29,7 +29,9 @@ impl TensorCut {
     pub(super) fn of(layout: &Layout, kept: &Kept<'_>) -> Result<Option<Self>> {
         let mut cut = Self::default();
         for b in layout.bundles.iter().filter(|b| b.ids.iter().any(|&i| kept.goes(i))) {
-            let stays = |ids: &[u32]| -> Vec<usize> { ids.iter().enumerate().filter(|(_, i)| !kept.goes(**i)).map(|(i, _)| i).collect() };
+            let stays = |ids: &[u32]| -> Vec<usize> {
+                ids.iter().enumerate().filter(|(_, i)| !kept.goes(**i)).map(|(i, _)| i).collect()
+            };
             match (b.axes.as_slice(), b.blocks) {
                 ([axis], None) => {
                     cut.plain.insert(*axis, stays(&b.ids));
@@ -39,13 +41,17 @@ impl TensorCut {
                     let count = b.lengths.first().copied().unwrap_or(1);
                     cut.add_blocks(*row, *axis, count, b, &stays);
                     let rows = cut.blocks.get(row).and_then(|c| c.last()).map(|c| &c.stay);
-                    let left: Vec<usize> = rows.into_iter().flatten().enumerate().filter(|(_, s)| !s.is_empty()).map(|(i, _)| i).collect();
+                    let left: Vec<usize> =
+                        rows.into_iter().flatten().enumerate().filter(|(_, s)| !s.is_empty()).map(|(i, _)| i).collect();
                     if left.len() < count {
                         cut.plain.insert(*row, left);
                     }
                 }
                 _ => {
-                    return Err(Error::new(Code::Unsupported, "a parameter whose channels span three axes cannot be cut yet"));
+                    return Err(Error::new(
+                        Code::Unsupported,
+                        "a parameter whose channels span three axes cannot be cut yet",
+                    ));
                 }
             }
         }
@@ -86,7 +92,8 @@ impl TensorCut {
         let parts: Vec<Tensor> = block_ranges(n, count)
             .enumerate()
             .filter_map(|(k, range)| {
-                let stay: Vec<usize> = range.filter(|r| rows.is_none_or(|rows| rows.binary_search(r).is_ok())).collect();
+                let stay: Vec<usize> =
+                    range.filter(|r| rows.is_none_or(|rows| rows.binary_search(r).is_ok())).collect();
                 let mut part = take(tensor, by, &stay);
                 for c in cuts {
                     part = take(&part, c.axis, c.stay.get(k)?);

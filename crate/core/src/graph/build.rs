@@ -17,13 +17,15 @@ impl Graph {
     /// # Errors
     /// When names dangle or clash, nodes form a circle, the operator set is missing or too old, or shapes do not fit.
     pub fn new(model: &Model) -> Result<Self> {
-        let opset = model
-            .opset()
-            .ok_or_else(|| Error::new(Code::NoOpset, "the model does not say which version of the standard operators it uses"))?;
+        let opset = model.opset().ok_or_else(|| {
+            Error::new(Code::NoOpset, "the model does not say which version of the standard operators it uses")
+        })?;
         if opset < OLDEST_OPSET {
             return Err(Error::new(
                 Code::OldOpset,
-                format!("the model uses operator set {opset}; {OLDEST_OPSET} is the oldest supported: convert it with onnx.version_converter"),
+                format!(
+                    "the model uses operator set {opset}; {OLDEST_OPSET} is the oldest supported: convert it with onnx.version_converter"
+                ),
             ));
         }
         if model.graph().node.is_empty() {
@@ -115,7 +117,13 @@ impl Graph {
         Ok(())
     }
 
-    fn add_node(&mut self, model: &Model, proto: &NodeProto, position: usize, opsets: &HashMap<&str, i64>) -> Result<()> {
+    fn add_node(
+        &mut self,
+        model: &Model,
+        proto: &NodeProto,
+        position: usize,
+        opsets: &HashMap<&str, i64>,
+    ) -> Result<()> {
         let id = NodeId::from(self.nodes.len());
         let place = place_of(proto);
         let domain = standard(proto.domain.as_deref()).to_owned();
@@ -149,7 +157,17 @@ impl Graph {
             _ => format!("{op_type}:{first}"),
         };
         let opset = opsets.get(domain.as_str()).copied().unwrap_or(1);
-        let node = Node { name, op_type, domain, opset, inputs, outputs, captures, attributes: proto.attribute.clone(), position };
+        let node = Node {
+            name,
+            op_type,
+            domain,
+            opset,
+            inputs,
+            outputs,
+            captures,
+            attributes: proto.attribute.clone(),
+            position,
+        };
         if node.domain.is_empty() {
             check_attributes(&node)?;
         }
@@ -184,10 +202,18 @@ impl Graph {
 /// Types of attributes that mean the same in every standard operator that has them.
 const ATTRIBUTES: &[(i32, &str, &[&str])] = &[
     (1, "a number", &["alpha", "beta", "epsilon"]),
-    (2, "a whole number", &["allowzero", "axis", "ceil_mode", "group", "hidden_size", "keepdims", "num_groups", "to", "transA", "transB"]),
+    (
+        2,
+        "a whole number",
+        &["allowzero", "axis", "ceil_mode", "group", "hidden_size", "keepdims", "num_groups", "to", "transA", "transB"],
+    ),
     (3, "a text", &["auto_pad", "direction", "mode"]),
     (5, "a graph", &["body", "else_branch", "then_branch"]),
-    (7, "a list of whole numbers", &["axes", "dilations", "kernel_shape", "output_padding", "pads", "perm", "split", "strides"]),
+    (
+        7,
+        "a list of whole numbers",
+        &["axes", "dilations", "kernel_shape", "output_padding", "pads", "perm", "split", "strides"],
+    ),
 ];
 
 /// Refuses attributes of the wrong type, whose default would otherwise be taken.
@@ -196,7 +222,10 @@ fn check_attributes(node: &Node) -> Result<()> {
         let name = a.name.as_deref().unwrap_or_default();
         let Some((want, text, _)) = ATTRIBUTES.iter().find(|(_, _, names)| names.contains(&name)) else { continue };
         if a.r#type.is_some_and(|t| t != 0 && t != *want) {
-            return Err(Error::new(Code::BadAttribute, format!("{}: the attribute {name:?} has to be {text}", node.place())));
+            return Err(Error::new(
+                Code::BadAttribute,
+                format!("{}: the attribute {name:?} has to be {text}", node.place()),
+            ));
         }
     }
     Ok(())
@@ -241,7 +270,8 @@ fn free_names(body: &GraphProto) -> Vec<String> {
     let mut free: Vec<String> = Vec::new();
     let read = body.node.iter().flat_map(|n| &n.input).chain(body.output.iter().filter_map(|o| o.name.as_ref()));
     free.extend(read.filter(|n| !n.is_empty() && !own.contains(n.as_str())).cloned());
-    for inner in body.node.iter().flat_map(|n| &n.attribute).flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)) {
+    for inner in body.node.iter().flat_map(|n| &n.attribute).flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs))
+    {
         free.extend(free_names(inner).into_iter().filter(|n| !own.contains(n.as_str())));
     }
     free
@@ -253,7 +283,10 @@ fn order(protos: &[NodeProto], sources: &HashMap<String, ValueId>) -> Result<Vec
     for (i, p) in protos.iter().enumerate() {
         for name in p.output.iter().filter(|n| !n.is_empty()) {
             if producer.insert(name, i).is_some() || sources.contains_key(name) {
-                return Err(Error::new(Code::DuplicateName, format!("{}: the name {name:?} is defined twice", place_of(p))));
+                return Err(Error::new(
+                    Code::DuplicateName,
+                    format!("{}: the name {name:?} is defined twice", place_of(p)),
+                ));
             }
         }
     }
@@ -264,7 +297,10 @@ fn order(protos: &[NodeProto], sources: &HashMap<String, ValueId>) -> Result<Vec
         let captured: Vec<String> = bodies.flat_map(free_names).filter(|n| producer.contains_key(n.as_str())).collect();
         for name in p.input.iter().filter(|n| !n.is_empty()) {
             if !sources.contains_key(name) && !producer.contains_key(name.as_str()) {
-                return Err(Error::new(Code::DanglingName, format!("{}: nothing defines its input {name:?}", place_of(p))));
+                return Err(Error::new(
+                    Code::DanglingName,
+                    format!("{}: nothing defines its input {name:?}", place_of(p)),
+                ));
             }
         }
         for name in p.input.iter().chain(&captured) {
@@ -297,9 +333,10 @@ fn kahn(protos: &[NodeProto], mut needs: Vec<usize>, feeds: &[Vec<usize>]) -> Re
         }
     }
     match needs.iter().position(|n| *n > 0).and_then(|i| protos.get(i)) {
-        Some(p) if order.len() < protos.len() => {
-            Err(Error::new(Code::Cycle, format!("{}: it depends on its own output through a circle of nodes", place_of(p))))
-        }
+        Some(p) if order.len() < protos.len() => Err(Error::new(
+            Code::Cycle,
+            format!("{}: it depends on its own output through a circle of nodes", place_of(p)),
+        )),
         _ => Ok(order),
     }
 }

@@ -65,9 +65,8 @@ impl<'a> InferContext<'a> {
     /// # Errors
     /// When the node lacks it.
     pub fn required(&self, input: usize) -> Result<&'a Value> {
-        self.value(input).ok_or_else(|| {
-            Error::new(Code::BadNode, format!("{}: input {input} is missing", self.node.place()))
-        })
+        self.value(input)
+            .ok_or_else(|| Error::new(Code::BadNode, format!("{}: input {input} is missing", self.node.place())))
     }
 
     /// The shape of an input, if it is given and known.
@@ -163,9 +162,10 @@ pub(super) fn checked(shape: Option<Shape>, name: &str) -> Result<Option<Shape>>
     if shape.iter().any(|d| d.known().is_some_and(|n| n < 0)) {
         return bad(Code::BadShape, &format!("an axis of {shape:?} has a negative length"));
     }
-    let elements = shape.iter().filter_map(Dim::known).try_fold(1usize, |p, n| {
-        p.checked_mul(usize::try_from(n).ok()?.max(1)).filter(|p| *p <= MAX_ELEMENTS)
-    });
+    let elements = shape
+        .iter()
+        .filter_map(Dim::known)
+        .try_fold(1usize, |p, n| p.checked_mul(usize::try_from(n).ok()?.max(1)).filter(|p| *p <= MAX_ELEMENTS));
     match elements {
         Some(_) => Ok(Some(shape)),
         None => bad(Code::BadDims, &format!("{shape:?} has more elements than any memory holds")),

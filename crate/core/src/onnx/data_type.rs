@@ -50,8 +50,18 @@ impl DataType {
     pub fn is_integer(self) -> bool {
         matches!(
             self,
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Uint8 | DataType::Uint16
-                | DataType::Uint32 | DataType::Uint64 | DataType::Int4 | DataType::Uint4 | DataType::Int2 | DataType::Uint2
+            DataType::Int8
+                | DataType::Int16
+                | DataType::Int32
+                | DataType::Int64
+                | DataType::Uint8
+                | DataType::Uint16
+                | DataType::Uint32
+                | DataType::Uint64
+                | DataType::Int4
+                | DataType::Uint4
+                | DataType::Int2
+                | DataType::Uint2
         )
     }
 }

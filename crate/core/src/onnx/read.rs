@@ -32,7 +32,9 @@ impl ExternalData for NoExternalData {
     fn load(&self, location: &str) -> Result<Bytes> {
         Err(Error::new(
             Code::ExternalMissing,
-            format!("the model keeps tensors in {location:?}, which is not here: open that file together with the model"),
+            format!(
+                "the model keeps tensors in {location:?}, which is not here: open that file together with the model"
+            ),
         ))
     }
 }
@@ -62,7 +64,10 @@ impl Model {
             .decode(&mut bytes)
             .map_err(|e| explain(e, first))?;
         if proto.ir_version.is_none() && proto.opset_import.is_empty() {
-            return Err(Error::new(Code::NotOnnx, "this is no ONNX model: it names neither an IR version nor an operator set"));
+            return Err(Error::new(
+                Code::NotOnnx,
+                "this is no ONNX model: it names neither an IR version nor an operator set",
+            ));
         }
         let Some(graph) = proto.graph.as_option() else {
             return Err(Error::new(Code::NoGraph, "the model holds no graph"));
@@ -106,12 +111,19 @@ fn starts_model(byte: u8) -> bool {
 
 fn explain(e: DecodeError, first: Option<u8>) -> Error {
     match e {
-        _ if first.is_none_or(|b| !starts_model(b)) => Error::new(Code::NotOnnx, "the bytes are no ONNX model: it does not start like one"),
-        DecodeError::UnexpectedEof => Error::new(Code::Truncated, "the file ends in the middle: it was cut short or is no ONNX model"),
-        DecodeError::RecursionLimitExceeded => {
-            Error::new(Code::TooDeep, format!("messages are nested more than {MAX_DEPTH} deep: no exporter writes such a model"))
+        _ if first.is_none_or(|b| !starts_model(b)) => {
+            Error::new(Code::NotOnnx, "the bytes are no ONNX model: it does not start like one")
         }
-        DecodeError::MessageTooLarge | DecodeError::UnknownFieldLimitExceeded | DecodeError::ElementMemoryLimitExceeded => {
+        DecodeError::UnexpectedEof => {
+            Error::new(Code::Truncated, "the file ends in the middle: it was cut short or is no ONNX model")
+        }
+        DecodeError::RecursionLimitExceeded => Error::new(
+            Code::TooDeep,
+            format!("messages are nested more than {MAX_DEPTH} deep: no exporter writes such a model"),
+        ),
+        DecodeError::MessageTooLarge
+        | DecodeError::UnknownFieldLimitExceeded
+        | DecodeError::ElementMemoryLimitExceeded => {
             Error::new(Code::TooLarge, format!("the file exceeds a limit of the reader ({e})"))
         }
         other => Error::new(Code::NotOnnx, format!("the bytes are no ONNX model ({other})")),
@@ -161,13 +173,18 @@ fn check_tensor(
 }
 
 fn external_bytes(t: &TensorProto, files: &dyn ExternalData, loaded: &mut HashMap<String, Bytes>) -> Result<Bytes> {
-    let entry = |key: &str| t.external_data.iter().find(|e| e.key.as_deref() == Some(key)).and_then(|e| e.value.as_deref());
+    let entry =
+        |key: &str| t.external_data.iter().find(|e| e.key.as_deref() == Some(key)).and_then(|e| e.value.as_deref());
     let number = |key: &str| -> Result<Option<usize>> {
         entry(key)
-            .map(|v| v.parse::<usize>().map_err(|_| Error::new(Code::BadTensor, format!("external {key} {v:?} is no length"))))
+            .map(|v| {
+                v.parse::<usize>()
+                    .map_err(|_| Error::new(Code::BadTensor, format!("external {key} {v:?} is no length")))
+            })
             .transpose()
     };
-    let location = entry("location").ok_or_else(|| Error::new(Code::ExternalPath, "external data without a location"))?;
+    let location =
+        entry("location").ok_or_else(|| Error::new(Code::ExternalPath, "external data without a location"))?;
     stays_inside(location)?;
     let file = match loaded.get(location) {
         Some(file) => file.clone(),

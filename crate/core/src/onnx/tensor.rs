@@ -80,7 +80,10 @@ impl Tensor {
             ));
         }
         if dtype == DataType::String && proto.string_data.len() != count {
-            return Err(Error::new(Code::BadTensor, format!("{count} strings expected, {} found", proto.string_data.len())));
+            return Err(Error::new(
+                Code::BadTensor,
+                format!("{count} strings expected, {} found", proto.string_data.len()),
+            ));
         }
         Ok(Self { name: String::new(), dtype, dims, data })
     }
@@ -95,7 +98,9 @@ impl Tensor {
             DataType::Float => words::<4>(d).map(f32::from_le_bytes).collect(),
             DataType::Double => words::<8>(d).map(|b| f64::from_le_bytes(b) as f32).collect(),
             DataType::Float16 => words::<2>(d).map(|b| half_to_f32(u16::from_le_bytes(b))).collect(),
-            DataType::Bfloat16 => words::<2>(d).map(|b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)).collect(),
+            DataType::Bfloat16 => {
+                words::<2>(d).map(|b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)).collect()
+            }
             DataType::Bool => d.iter().map(|&b| if b == 0 { 0.0 } else { 1.0 }).collect(),
             _ => self.to_i64()?.into_iter().map(|v| v as f32).collect(),
         })
@@ -109,7 +114,9 @@ impl Tensor {
         let d = self.data.as_ref();
         Ok(match self.dtype {
             DataType::Int64 => words::<8>(d).map(i64::from_le_bytes).collect(),
-            DataType::Uint64 => words::<8>(d).map(|b| i64::try_from(u64::from_le_bytes(b)).unwrap_or(i64::MAX)).collect(),
+            DataType::Uint64 => {
+                words::<8>(d).map(|b| i64::try_from(u64::from_le_bytes(b)).unwrap_or(i64::MAX)).collect()
+            }
             DataType::Int32 => words::<4>(d).map(|b| i64::from(i32::from_le_bytes(b))).collect(),
             DataType::Uint32 => words::<4>(d).map(|b| i64::from(u32::from_le_bytes(b))).collect(),
             DataType::Int16 => words::<2>(d).map(|b| i64::from(i16::from_le_bytes(b))).collect(),

@@ -20,7 +20,10 @@ impl Model {
             false => self.embedded().proto.try_encode(&mut rope),
         };
         if done.is_err() || rope.len() > MAX_BYTES {
-            return Err(Error::new(Code::TooLarge, "the model with all its tensors is too large: one ONNX file holds at most 2 GiB"));
+            return Err(Error::new(
+                Code::TooLarge,
+                "the model with all its tensors is too large: one ONNX file holds at most 2 GiB",
+            ));
         }
         Ok(rope.into_segments())
     }

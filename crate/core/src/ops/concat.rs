@@ -29,7 +29,13 @@ impl Operator for Concat {
                 if known.iter().zip(known.iter().skip(1)).any(|(a, b)| a != b) {
                     return Err(cx.bad_shape(format!("shapes {shapes:?} differ along axis {i}")));
                 }
-                shape.push(known.first().map(|d| (**d).clone()).or_else(|| own.first().map(|d| (*d).clone())).unwrap_or(Dim::Known(1)));
+                shape.push(
+                    known
+                        .first()
+                        .map(|d| (**d).clone())
+                        .or_else(|| own.first().map(|d| (*d).clone()))
+                        .unwrap_or(Dim::Known(1)),
+                );
             }
         }
         let constants: Option<Vec<&Constant>> = (0..count).map(|i| cx.constant(i)).collect();
@@ -223,7 +229,8 @@ impl Operator for Split {
         };
         let given = cx.node.ints("split").map(<[i64]>::to_vec).or_else(|| cx.known(1));
         let computed = given.is_none() && cx.node.input(1).is_some();
-        let sizes = if computed { None } else { parts(given, lengths.get(axis).copied().flatten(), cx.node.outputs.len()) };
+        let sizes =
+            if computed { None } else { parts(given, lengths.get(axis).copied().flatten(), cx.node.outputs.len()) };
         let value = cx.node.input(0);
         if sizes.is_none() {
             cx.keep_whole(&mut layout, axis, value, "it is split in parts of unknown length");
@@ -238,7 +245,11 @@ impl Operator for Split {
             let end = start + n.min(most - start);
             let at: Vec<usize> = (start..end).collect();
             start = end;
-            let bundles: Vec<Bundle> = layout.bundles.iter().map(|b| if b.axes.contains(&axis) { take(b, axis, &at) } else { b.clone() }).collect();
+            let bundles: Vec<Bundle> = layout
+                .bundles
+                .iter()
+                .map(|b| if b.axes.contains(&axis) { take(b, axis, &at) } else { b.clone() })
+                .collect();
             cx.set(k, Layout::from(bundles));
         }
     }

@@ -37,20 +37,25 @@ impl Operator for ConstantOfShape {
             return Ok(vec![Fact { dtype: Some(fill.dtype), shape, constant: None }]);
         };
         let dims: Option<Vec<usize>> = shape.iter().map(Dim::length).collect();
-        let constant = dims.filter(|d| d.iter().try_fold(1usize, |p, &n| p.checked_mul(n)).is_some_and(|n| n <= MAX_FOLDED)).and_then(|dims| {
-            let n = dims.iter().product();
-            let elements = match Constant::of(&fill)?.elements {
-                Elements::Ints(v) => Elements::Ints(vec![v.first()?.clone(); n]),
-                Elements::Floats(v) => Elements::Floats(vec![*v.first()?; n]),
-            };
-            Some(Constant { dtype: fill.dtype, dims, elements })
-        });
+        let constant = dims
+            .filter(|d| d.iter().try_fold(1usize, |p, &n| p.checked_mul(n)).is_some_and(|n| n <= MAX_FOLDED))
+            .and_then(|dims| {
+                let n = dims.iter().product();
+                let elements = match Constant::of(&fill)?.elements {
+                    Elements::Ints(v) => Elements::Ints(vec![v.first()?.clone(); n]),
+                    Elements::Floats(v) => Elements::Floats(vec![*v.first()?; n]),
+                };
+                Some(Constant { dtype: fill.dtype, dims, elements })
+            });
         Ok(vec![Fact { constant, ..Fact::new(Some(fill.dtype), shape) }])
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         // The same number everywhere, so positions along any axis of known length may go.
-        let zero = cx.node.tensor("value").is_none_or(|t| Tensor::from_proto(t, None).and_then(|t| t.to_f32()).is_ok_and(|v| v == [0.0]));
+        let zero = cx
+            .node
+            .tensor("value")
+            .is_none_or(|t| Tensor::from_proto(t, None).and_then(|t| t.to_f32()).is_ok_and(|v| v == [0.0]));
         let mut layout = Layout::default();
         for (axis, n) in cx.output_lengths(0).into_iter().enumerate() {
             if let Some(ids) = n.filter(|n| *n > 1).and_then(|n| cx.fresh_zeros(n)) {
@@ -62,7 +67,9 @@ impl Operator for ConstantOfShape {
 
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
         match cx.wanted(0) {
-            Some(want) if cx.new_ints(0, "").as_ref() != Some(&want) => cx.set_layout(0, "", want, "shape of a constant"),
+            Some(want) if cx.new_ints(0, "").as_ref() != Some(&want) => {
+                cx.set_layout(0, "", want, "shape of a constant")
+            }
             _ => Ok(()),
         }
     }
@@ -117,8 +124,12 @@ impl Operator for Range {
             let (s, l, d) = (*start, *limit, *delta);
             let count = ((l.saturating_sub(s) as f64) / d as f64).ceil().max(0.0) as usize;
             if count <= MAX_FOLDED {
-                let v: Vec<Dim> = (0..count as i64).map(|i| Dim::Known(s.saturating_add(i.saturating_mul(d)))).collect();
-                return Ok(vec![Fact::constant(Constant { dtype: dtype.unwrap_or(DataType::Int64), ..Constant::ints(v) })]);
+                let v: Vec<Dim> =
+                    (0..count as i64).map(|i| Dim::Known(s.saturating_add(i.saturating_mul(d)))).collect();
+                return Ok(vec![Fact::constant(Constant {
+                    dtype: dtype.unwrap_or(DataType::Int64),
+                    ..Constant::ints(v)
+                })]);
             }
         }
         let length = match ints.as_deref() {

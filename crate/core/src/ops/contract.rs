@@ -14,7 +14,10 @@ pub struct Operand {
 /// Applies the contraction rule to two operands and returns the layout of the result with axes labelled `output`.
 pub fn contract(cx: &mut ChannelContext<'_>, a: &Operand, b: &Operand, output: &[Option<char>]) -> Layout {
     let (mut la, mut lb) = (cx.layout(a.input), cx.layout(b.input));
-    let pairs: Vec<(usize, usize)> = a.labels.iter().enumerate()
+    let pairs: Vec<(usize, usize)> = a
+        .labels
+        .iter()
+        .enumerate()
         .filter_map(|(i, l)| l.and_then(|l| b.labels.iter().position(|m| *m == Some(l))).map(|j| (i, j)))
         .collect();
     cx.align(&mut la, &mut lb, &pairs);

@@ -107,7 +107,9 @@ fn tie_blocks(cx: &mut ChannelContext<'_>, x: Option<&Bundle>, out: Option<&Bund
 }
 
 fn weight_macs(cx: &InferContext<'_>, outputs: &[Fact], skip_axis: usize) -> Dim {
-    let (Some(out), Some(w)) = (outputs.first().and_then(|f| f.shape.as_ref()), cx.shape(1)) else { return Dim::Known(0) };
+    let (Some(out), Some(w)) = (outputs.first().and_then(|f| f.shape.as_ref()), cx.shape(1)) else {
+        return Dim::Known(0);
+    };
     product(out).mul(&product(w.iter().enumerate().filter(|(i, _)| *i != skip_axis).map(|(_, d)| d)))
 }
 
@@ -132,7 +134,8 @@ impl Operator for Conv {
         }
         let kernel: Vec<Dim> = ws.iter().skip(2).cloned().collect();
         let window = Window::of(cx, &kernel)?;
-        let mut shape: Vec<Dim> = vec![xs.first().cloned().unwrap_or(Dim::Known(1)), ws.first().cloned().unwrap_or(Dim::Known(1))];
+        let mut shape: Vec<Dim> =
+            vec![xs.first().cloned().unwrap_or(Dim::Known(1)), ws.first().cloned().unwrap_or(Dim::Known(1))];
         shape.extend(spatial_output(cx, xs.get(2..).unwrap_or_default(), &window)?);
         Ok(vec![Fact::new(x.dtype, shape)])
     }
@@ -181,7 +184,8 @@ fn depthwise(cx: &mut ChannelContext<'_>, x: &mut Layout, w: &mut Layout, w_axis
         return;
     };
     let m = (wb.ids.len() / xb.ids.len().max(1)).max(1);
-    let repeated = if m == 1 { xb.ids.clone() } else { xb.ids.iter().flat_map(|&i| std::iter::repeat_n(i, m)).collect() };
+    let repeated =
+        if m == 1 { xb.ids.clone() } else { xb.ids.iter().flat_map(|&i| std::iter::repeat_n(i, m)).collect() };
     cx.unite(&repeated, &wb.ids);
 }
 
@@ -236,7 +240,10 @@ impl Operator for ConvTranspose {
         let (mut x, mut w) = operands(cx);
         cx.align(&mut x, &mut w, &[(1, 0)]);
         if let Some(b) = w.at(0).cloned() {
-            cx.role(&b.ids, if cx.lengths(1).get(1) == Some(&Some(1)) && count > 1 { Role::Producer } else { Role::Consumer });
+            cx.role(
+                &b.ids,
+                if cx.lengths(1).get(1) == Some(&Some(1)) && count > 1 { Role::Producer } else { Role::Consumer },
+            );
         }
         let out = transposed_outputs(cx, &x, &w, count);
         if count > 1 && cx.lengths(1).first() != Some(&Some(count)) {

@@ -30,7 +30,8 @@ fn infer_broadcast(cx: &InferContext<'_>, dtype: Option<DataType>) -> Result<Vec
     let constants: Option<Vec<_>> = values.iter().map(|v| v.constant.as_ref()).collect();
     let shapes: Option<Vec<&[_]>> = values.iter().map(|v| v.shape.as_deref()).collect();
     let Some(shapes) = shapes else { return Ok(vec![Fact::of_type(dtype)]) };
-    let shape = fold::broadcast_shapes(&shapes).ok_or_else(|| cx.bad_shape(format!("shapes {shapes:?} do not broadcast")))?;
+    let shape =
+        fold::broadcast_shapes(&shapes).ok_or_else(|| cx.bad_shape(format!("shapes {shapes:?} do not broadcast")))?;
     let mut fact = Fact::new(dtype, shape);
     fact.constant = constants.and_then(|c| fold::elementwise(&cx.node.op_type, &c)).map(|mut c| {
         c.dtype = dtype.unwrap_or(c.dtype);
@@ -40,7 +41,20 @@ fn infer_broadcast(cx: &InferContext<'_>, dtype: Option<DataType>) -> Result<Vec
 }
 
 fn is_comparison(op: &str) -> bool {
-    matches!(op, "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Xor" | "Not" | "IsNaN" | "IsInf")
+    matches!(
+        op,
+        "Equal"
+            | "Less"
+            | "Greater"
+            | "LessOrEqual"
+            | "GreaterOrEqual"
+            | "And"
+            | "Or"
+            | "Xor"
+            | "Not"
+            | "IsNaN"
+            | "IsInf"
+    )
 }
 
 /// One operand.
@@ -54,7 +68,10 @@ impl Operator for Unary {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let input = cx.required(0)?;
         let dtype = match cx.node.op_type.as_str() {
-            "Cast" => Some(DataType::from_number(i32::try_from(cx.node.int("to").unwrap_or(0)).unwrap_or(-1)).map_err(|e| e.at(cx.node.place()))?),
+            "Cast" => Some(
+                DataType::from_number(i32::try_from(cx.node.int("to").unwrap_or(0)).unwrap_or(-1))
+                    .map_err(|e| e.at(cx.node.place()))?,
+            ),
             op if is_comparison(op) => Some(DataType::Bool),
             _ => input.dtype,
         };
@@ -122,7 +139,12 @@ impl Operator for Binary {
             let divisor = cx.layout(1);
             for b in divisor.bundles.iter().filter(|b| b.zero) {
                 let axis = b.axes.first().copied().unwrap_or(0);
-                cx.pin_ids(cx.node.input(1), axis, &b.ids.clone(), "something is divided by it, and a masked channel would be divided by zero");
+                cx.pin_ids(
+                    cx.node.input(1),
+                    axis,
+                    &b.ids.clone(),
+                    "something is divided by it, and a masked channel would be divided by zero",
+                );
             }
         }
         cx.set(0, layout);

@@ -41,7 +41,8 @@ pub fn elementwise(op: &str, inputs: &[&Constant]) -> Option<Constant> {
     let mut floats = Vec::new();
     for p in positions(&dims) {
         if all_ints {
-            let args: Vec<&Dim> = inputs.iter().map(|c| c.as_ints()?.get(offset(&c.dims, &p)?)).collect::<Option<_>>()?;
+            let args: Vec<&Dim> =
+                inputs.iter().map(|c| c.as_ints()?.get(offset(&c.dims, &p)?)).collect::<Option<_>>()?;
             ints.push(int_op(op, &args)?);
         } else {
             let args: Vec<f64> = inputs.iter().map(|c| number(c, offset(&c.dims, &p)?)).collect::<Option<_>>()?;

@@ -19,7 +19,11 @@ fn labels(a: &[Option<usize>], b: &[Option<usize>]) -> (Labels, Labels, Labels) 
     let names = |own: &[Option<usize>]| -> Vec<Option<char>> {
         let depth = own.len().saturating_sub(2);
         (own.iter().take(depth).enumerate())
-            .map(|(i, n)| if *n == Some(1) { None } else { char::from_u32('\u{100}' as u32 + (i + batch - depth) as u32) })
+            .map(
+                |(i, n)| {
+                    if *n == Some(1) { None } else { char::from_u32('\u{100}' as u32 + (i + batch - depth) as u32) }
+                },
+            )
             .collect()
     };
     let (mut la, mut lb) = (names(a), names(b));
@@ -61,7 +65,9 @@ impl Operator for MatMul {
     }
 
     fn macs(&self, cx: &InferContext<'_>, outputs: &[Fact]) -> Dim {
-        let (Some(out), Some(a)) = (outputs.first().and_then(|f| f.shape.as_ref()), cx.shape(0)) else { return Dim::Known(0) };
+        let (Some(out), Some(a)) = (outputs.first().and_then(|f| f.shape.as_ref()), cx.shape(0)) else {
+            return Dim::Known(0);
+        };
         product(out).mul(a.last().unwrap_or(&Dim::Known(1)))
     }
 }
@@ -96,7 +102,8 @@ impl Operator for Gemm {
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let (ta, tb) = Self::transposed(cx.node);
         let order = |t: bool, x: char, y: char| if t { vec![Some(y), Some(x)] } else { vec![Some(x), Some(y)] };
-        let (a, b) = (Operand { input: 0, labels: order(ta, 'm', 'k') }, Operand { input: 1, labels: order(tb, 'k', 'n') });
+        let (a, b) =
+            (Operand { input: 0, labels: order(ta, 'm', 'k') }, Operand { input: 1, labels: order(tb, 'k', 'n') });
         let mut out = contract(cx, &a, &b, &[Some('m'), Some('n')]);
         if cx.node.input(2).is_some() {
             let mut c = cx.layout(2);

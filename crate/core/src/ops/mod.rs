@@ -70,13 +70,14 @@ const LOSES_ZERO: Unary = Unary { zero: Zero::Lost };
 
 fn find(op_type: &str) -> Option<&'static dyn Operator> {
     Some(match op_type {
-        "Relu" | "LeakyRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "QuickGelu" | "Tanh" | "Erf" | "HardSwish" | "Mish"
-        | "Softsign" | "ThresholdedRelu" | "Shrink" | "Sqrt" | "Abs" | "Neg" | "Sign" | "Floor" | "Ceil" | "Round" | "Sin" | "Sinh"
-        | "Asin" | "Asinh" | "Atan" | "Atanh" | "Tan" | "Identity" | "Cast" | "Swish" => &KEEPS_ZERO,
-        "Dropout" => &elementwise::Dropout,
-        "Sigmoid" | "HardSigmoid" | "Exp" | "Log" | "Softplus" | "Cos" | "Cosh" | "Acos" | "Acosh" | "Reciprocal" | "Not" | "IsNaN" | "IsInf" => {
-            &LOSES_ZERO
+        "Relu" | "LeakyRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "QuickGelu" | "Tanh" | "Erf" | "HardSwish"
+        | "Mish" | "Softsign" | "ThresholdedRelu" | "Shrink" | "Sqrt" | "Abs" | "Neg" | "Sign" | "Floor" | "Ceil"
+        | "Round" | "Sin" | "Sinh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "Tan" | "Identity" | "Cast" | "Swish" => {
+            &KEEPS_ZERO
         }
+        "Dropout" => &elementwise::Dropout,
+        "Sigmoid" | "HardSigmoid" | "Exp" | "Log" | "Softplus" | "Cos" | "Cosh" | "Acos" | "Acosh" | "Reciprocal"
+        | "Not" | "IsNaN" | "IsInf" => &LOSES_ZERO,
         "Clip" => &elementwise::Clip,
         "Add" | "Sub" | "Sum" | "Max" | "Min" | "Mean" => &Binary { zero: Zero::All },
         "Mul" | "And" | "BitwiseAnd" => &Binary { zero: Zero::Any },
@@ -111,9 +112,8 @@ fn find(op_type: &str) -> Option<&'static dyn Operator> {
         "Pad" => &slice::Pad,
         "ReduceMean" => &reduce::Reduce { kind: reduce::Kind::Mean },
         "ReduceSum" => &reduce::Reduce { kind: reduce::Kind::Sum },
-        "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => {
-            &reduce::Reduce { kind: reduce::Kind::Other }
-        }
+        "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum"
+        | "ReduceLogSumExp" => &reduce::Reduce { kind: reduce::Kind::Other },
         "Softmax" | "LogSoftmax" | "Hardmax" => &softmax::Softmax,
         "Resize" | "Upsample" => &resize::Resize,
         "LSTM" => &rnn::Recurrent { gates: 4 },

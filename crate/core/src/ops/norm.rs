@@ -104,7 +104,8 @@ impl Operator for LayerNormalization {
         }
         if let Some(s) = &x.shape {
             let axis = cx.axis(cx.node.int("axis").unwrap_or(-1), s.len())?;
-            let stat: Vec<Dim> = s.iter().enumerate().map(|(i, d)| if i < axis { d.clone() } else { Dim::Known(1) }).collect();
+            let stat: Vec<Dim> =
+                s.iter().enumerate().map(|(i, d)| if i < axis { d.clone() } else { Dim::Known(1) }).collect();
             facts.push(Fact::new(x.dtype, stat.clone()));
             facts.push(Fact::new(x.dtype, stat));
         }
@@ -114,9 +115,10 @@ impl Operator for LayerNormalization {
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let rank = cx.rank(0).unwrap_or(1);
         let axis = crate::graph::axis_of(cx.node.int("axis").unwrap_or(-1), rank).unwrap_or(rank.saturating_sub(1));
-        let layout = cx.broadcast(&[0, 1, 2].into_iter().filter(|i| cx.node.input(*i).is_some()).collect::<Vec<_>>(), &|z| {
-            z.iter().skip(1).all(|z| *z == Some(true))
-        });
+        let layout = cx
+            .broadcast(&[0, 1, 2].into_iter().filter(|i| cx.node.input(*i).is_some()).collect::<Vec<_>>(), &|z| {
+                z.iter().skip(1).all(|z| *z == Some(true))
+            });
         for b in &layout.bundles {
             if b.axes.iter().any(|a| *a >= axis) {
                 cx.renormalises(&b.ids);

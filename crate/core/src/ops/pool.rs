@@ -30,7 +30,9 @@ impl Window {
         let given = cx.node.ints("kernel_shape").unwrap_or_default();
         let differs = given.iter().zip(kernel).any(|(g, k)| k.known().is_some_and(|k| k != *g));
         if !given.is_empty() && (given.len() != n || differs) {
-            return Err(cx.bad_attribute(format!("kernel_shape {given:?} does not fit weights whose kernel is {kernel:?}")));
+            return Err(
+                cx.bad_attribute(format!("kernel_shape {given:?} does not fit weights whose kernel is {kernel:?}"))
+            );
         }
         let list = |name: &str, len: usize, default: i64| -> Result<Vec<i64>> {
             let v = match cx.node.ints(name) {
@@ -77,12 +79,15 @@ impl Window {
             "VALID" => d.sub(&self.extent(k)).div_floor(&stride).map(|n| n.add(&one)),
             _ => {
                 let room = d.add(&Dim::Known(self.padding(k))).sub(&self.extent(k));
-                let steps = if self.ceil { room.add(&stride).sub(&one).div_floor(&stride)? } else { room.div_floor(&stride)? };
+                let steps =
+                    if self.ceil { room.add(&stride).sub(&one).div_floor(&stride)? } else { room.div_floor(&stride)? };
                 let n = steps.add(&one);
                 // A last window that would start in the padding after the data is left out.
                 let start = Dim::Known(Self::at(&self.pads, k, 0)).add(d);
                 match (self.ceil, n.known(), start.known(), stride.known()) {
-                    (true, Some(count), Some(end), Some(s)) if count.saturating_sub(1).saturating_mul(s) >= end => Some(Dim::Known(count - 1)),
+                    (true, Some(count), Some(end), Some(s)) if count.saturating_sub(1).saturating_mul(s) >= end => {
+                        Some(Dim::Known(count - 1))
+                    }
                     _ => Some(n),
                 }
             }
@@ -138,7 +143,8 @@ impl Operator for Pool {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
         let Some(xs) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
-        let kernel: Vec<Dim> = cx.node.ints("kernel_shape").unwrap_or_default().iter().map(|&k| Dim::Known(k)).collect();
+        let kernel: Vec<Dim> =
+            cx.node.ints("kernel_shape").unwrap_or_default().iter().map(|&k| Dim::Known(k)).collect();
         if kernel.len() + 2 != xs.len() {
             return Err(cx.bad_shape(format!("a kernel of {} axes over data {xs:?}", kernel.len())));
         }
@@ -164,7 +170,10 @@ pub struct GlobalPool;
 impl Operator for GlobalPool {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
-        let shape = x.shape.as_ref().map(|s| s.iter().enumerate().map(|(i, d)| if i < 2 { d.clone() } else { Dim::Known(1) }).collect());
+        let shape = x
+            .shape
+            .as_ref()
+            .map(|s| s.iter().enumerate().map(|(i, d)| if i < 2 { d.clone() } else { Dim::Known(1) }).collect());
         Ok(vec![Fact { dtype: x.dtype, shape, constant: None }])
     }
 

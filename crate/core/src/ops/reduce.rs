@@ -31,7 +31,11 @@ fn axes(cx: &InferContext<'_>, rank: usize) -> Option<Vec<usize>> {
         None => None,
     };
     match given {
-        Some(v) if !v.is_empty() => v.iter().map(|&a| axis_of(a, rank)).collect::<Option<std::collections::BTreeSet<usize>>>().map(|v| v.into_iter().collect()),
+        Some(v) if !v.is_empty() => v
+            .iter()
+            .map(|&a| axis_of(a, rank))
+            .collect::<Option<std::collections::BTreeSet<usize>>>()
+            .map(|v| v.into_iter().collect()),
         _ if cx.node.int("noop_with_empty_axes") == Some(1) => Some(Vec::new()),
         _ => Some((0..rank).collect()),
     }
@@ -46,7 +50,9 @@ impl Operator for Reduce {
         let x = cx.required(0)?;
         cx.list(1)?;
         let Some(from) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
-        if let Some(axis) = cx.known_or_attribute(1, "axes").iter().flatten().find(|a| axis_of(**a, from.len()).is_none()) {
+        if let Some(axis) =
+            cx.known_or_attribute(1, "axes").iter().flatten().find(|a| axis_of(**a, from.len()).is_none())
+        {
             return Err(cx.bad_attribute(format!("axis {axis} is out of range for {} axes", from.len())));
         }
         let Some(axes) = axes(cx, from.len()) else { return Ok(vec![Fact::of_type(x.dtype)]) };
@@ -79,9 +85,18 @@ impl Operator for Reduce {
             cx.keep_whole(&mut layout, axis, value, "it is reduced over, and what is masked would count");
         }
         let keep = keeps(cx.node);
-        cx.set(0, layout.renamed(|a| {
-            if axes.contains(&a) { None } else if keep { Some(a) } else { Some(a - axes.iter().filter(|&&x| x < a).count()) }
-        }));
+        cx.set(
+            0,
+            layout.renamed(|a| {
+                if axes.contains(&a) {
+                    None
+                } else if keep {
+                    Some(a)
+                } else {
+                    Some(a - axes.iter().filter(|&&x| x < a).count())
+                }
+            }),
+        );
     }
 
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {

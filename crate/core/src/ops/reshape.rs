@@ -261,10 +261,13 @@ impl Operator for Expand {
         cx.list(1)?;
         let (Some(from), Some(to)) = (&x.shape, cx.constant(1).and_then(|c| c.as_ints())) else {
             let rank = cx.shape(1).and_then(|s| s.first()).and_then(Dim::length);
-            let shape = rank.and_then(|r| cx.node.output(0).map(|o| cx.unknown_shape(o, r.max(x.shape.as_ref().map_or(0, Vec::len)))));
+            let shape = rank.and_then(|r| {
+                cx.node.output(0).map(|o| cx.unknown_shape(o, r.max(x.shape.as_ref().map_or(0, Vec::len))))
+            });
             return Ok(vec![Fact { dtype: x.dtype, shape, constant: None }]);
         };
-        let shape = fold::broadcast_shapes(&[from, to]).ok_or_else(|| cx.bad_shape(format!("{from:?} does not expand to {to:?}")))?;
+        let shape = fold::broadcast_shapes(&[from, to])
+            .ok_or_else(|| cx.bad_shape(format!("{from:?} does not expand to {to:?}")))?;
         Ok(vec![Fact::new(x.dtype, shape)])
     }
 

@@ -73,7 +73,10 @@ impl Operator for Resize {
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
         let (_, sizes) = ports(cx.node());
         let (Some(want), Some(from)) = (cx.wanted(0), cx.new_shape(0)) else { return Ok(()) };
-        if sizes == usize::MAX || cx.node().input(sizes).is_none() || cx.infer_new(|i| Self::output(i, &from)).as_ref() == Some(&want) {
+        if sizes == usize::MAX
+            || cx.node().input(sizes).is_none()
+            || cx.infer_new(|i| Self::output(i, &from)).as_ref() == Some(&want)
+        {
             return Ok(());
         }
         let axes = cx.infer_old(|i| Self::axes(i, from.len())).unwrap_or_default();

@@ -50,12 +50,19 @@ impl Operator for Recurrent {
             cx.role(&b.ids, Role::Consumer);
         }
         let r = cx.layout(2);
-        let Some(hidden) = r.at(2).filter(|b| b.ids.len() == d * cx.lengths(2).get(2).copied().flatten().unwrap_or(0)).cloned() else {
+        let Some(hidden) =
+            r.at(2).filter(|b| b.ids.len() == d * cx.lengths(2).get(2).copied().flatten().unwrap_or(0)).cloned()
+        else {
             return cx.pin_inputs("its recurrent weights are no parameters of its own");
         };
         cx.role(&hidden.ids, Role::Consumer);
         let size = hidden.ids.len() / d;
-        let stacked = [(1, 1, self.gates, Role::Producer), (2, 1, self.gates, Role::Producer), (3, 1, 2 * self.gates, Role::Companion), (7, 1, 3, Role::Companion)];
+        let stacked = [
+            (1, 1, self.gates, Role::Producer),
+            (2, 1, self.gates, Role::Producer),
+            (3, 1, 2 * self.gates, Role::Companion),
+            (7, 1, 3, Role::Companion),
+        ];
         for (input, axis, copies, role) in stacked {
             if cx.node.input(input).is_some() {
                 unite_gates(cx, &hidden.ids, input, axis, (d, size, copies), role);
@@ -65,7 +72,8 @@ impl Operator for Recurrent {
     }
 
     fn macs(&self, cx: &InferContext<'_>, _outputs: &[Fact]) -> Dim {
-        let (Some([a, b, i]), Some([d, gh, h])) = (cx.shape(0).map(Vec::as_slice), cx.shape(2).map(Vec::as_slice)) else {
+        let (Some([a, b, i]), Some([d, gh, h])) = (cx.shape(0).map(Vec::as_slice), cx.shape(2).map(Vec::as_slice))
+        else {
             return Dim::Known(0);
         };
         a.mul(b).mul(d).mul(gh).mul(&i.add(h))
@@ -124,13 +132,21 @@ impl Recurrent {
 }
 
 /// Unites an axis of `copies` stacked gates with the hidden channels; `(d, size, copies)` are its parts.
-fn unite_gates(cx: &mut ChannelContext<'_>, hidden: &Ids, input: usize, axis: usize, parts: (usize, usize, usize), role: Role) {
+fn unite_gates(
+    cx: &mut ChannelContext<'_>,
+    hidden: &Ids,
+    input: usize,
+    axis: usize,
+    parts: (usize, usize, usize),
+    role: Role,
+) {
     let (d, size, copies) = parts;
     let mut layout = cx.layout(input);
     cx.fix(&mut layout, 0);
     match layout.at(axis).filter(|b| b.ids.len() == d * copies * size).cloned() {
         Some(b) => {
-            let repeated: Ids = hidden.chunks(size.max(1)).flat_map(|h| h.iter().copied().cycle().take(copies * size)).collect();
+            let repeated: Ids =
+                hidden.chunks(size.max(1)).flat_map(|h| h.iter().copied().cycle().take(copies * size)).collect();
             cx.unite(&repeated, &b.ids);
             cx.role(&b.ids, role);
         }

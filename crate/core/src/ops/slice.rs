@@ -49,7 +49,11 @@ impl Part {
     fn count(&self, n: i64) -> Option<i64> {
         let wrap = |v: i64| if v < 0 { v.saturating_add(n) } else { v };
         let (start, end) = (wrap(self.start.known()?), wrap(self.end.known()?));
-        let room = if self.step > 0 { end.clamp(0, n) - start.clamp(0, n) } else { start.clamp(-1, n - 1) - end.clamp(-1, n - 1) };
+        let room = if self.step > 0 {
+            end.clamp(0, n) - start.clamp(0, n)
+        } else {
+            start.clamp(-1, n - 1) - end.clamp(-1, n - 1)
+        };
         let step = i64::try_from(self.step.unsigned_abs()).unwrap_or(i64::MAX);
         let whole = room.max(0) / step;
         Some(whole + i64::from(room.max(0) % step != 0))
@@ -67,7 +71,9 @@ impl Part {
                 let left = d.sub(&Dim::Known(s)).add(&Dim::Known(step.saturating_sub(1)));
                 left.div_floor(&Dim::Known(step)).unwrap_or_else(|| Dim::symbol(name))
             }
-            (Some(s), 1) if s >= 0 && end.is_some_and(|e| e < 0) => d.add(&Dim::Known(end.unwrap_or(0).saturating_sub(s))),
+            (Some(s), 1) if s >= 0 && end.is_some_and(|e| e < 0) => {
+                d.add(&Dim::Known(end.unwrap_or(0).saturating_sub(s)))
+            }
             (Some(s), 1) if s < 0 && far(&self.end) => Dim::Known(s.saturating_neg()),
             // Up to a symbolic length: exporters only take what is there.
             (Some(s), 1) if s >= 0 && end.is_none() => self.end.sub(&Dim::Known(s)),
@@ -77,13 +83,24 @@ impl Part {
 }
 
 impl Slice {
-    fn parts(starts: Vec<Dim>, ends: Vec<Dim>, axes: Option<Vec<i64>>, steps: Option<Vec<i64>>, rank: usize) -> Option<Vec<Part>> {
+    fn parts(
+        starts: Vec<Dim>,
+        ends: Vec<Dim>,
+        axes: Option<Vec<i64>>,
+        steps: Option<Vec<i64>>,
+        rank: usize,
+    ) -> Option<Vec<Part>> {
         let axes = axes.filter(|a| !a.is_empty()).unwrap_or_else(|| (0..starts.len() as i64).collect());
         let steps = steps.filter(|s| !s.is_empty()).unwrap_or_else(|| vec![1; starts.len()]);
-        if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() || steps.contains(&0) {
+        if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() || steps.contains(&0)
+        {
             return None;
         }
-        starts.into_iter().zip(ends).zip(axes).zip(steps)
+        starts
+            .into_iter()
+            .zip(ends)
+            .zip(axes)
+            .zip(steps)
             .map(|(((start, end), axis), step)| Some(Part { axis: axis_of(axis, rank)?, start, end, step }))
             .collect()
     }
@@ -137,7 +154,12 @@ impl Operator for Slice {
             match p.positions(n) {
                 Some(at) if at.len() == n && p.step == 1 => {}
                 Some(at) => layout = moved(layout, p.axis, &at),
-                None => cx.keep_whole(&mut layout, p.axis, value, "it is sliced at bounds that only running the model tells"),
+                None => cx.keep_whole(
+                    &mut layout,
+                    p.axis,
+                    value,
+                    "it is sliced at bounds that only running the model tells",
+                ),
             }
         }
         cx.set(0, layout);
@@ -179,7 +201,11 @@ impl Slice {
         match cx.known_or_attribute(3, "axes") {
             Some(axes) => {
                 let axes: Vec<usize> = axes.iter().filter_map(|&a| axis_of(a, from.len())).collect();
-                from.iter().zip(open).enumerate().map(|(i, (d, o))| if axes.contains(&i) { o } else { d.clone() }).collect()
+                from.iter()
+                    .zip(open)
+                    .enumerate()
+                    .map(|(i, (d, o))| if axes.contains(&i) { o } else { d.clone() })
+                    .collect()
             }
             None => open,
         }
@@ -213,7 +239,12 @@ fn fits(layout: &Layout, axis: usize, count: usize) -> bool {
 }
 
 fn moved(layout: Layout, axis: usize, at: &[usize]) -> Layout {
-    layout.bundles.iter().map(|b| if b.axes.contains(&axis) { take(b, axis, at) } else { b.clone() }).collect::<Vec<_>>().into()
+    layout
+        .bundles
+        .iter()
+        .map(|b| if b.axes.contains(&axis) { take(b, axis, at) } else { b.clone() })
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Gather along an axis; with constant indices positions move, with computed ones the axis stays whole.
@@ -224,7 +255,10 @@ impl Operator for Gather {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (x, i) = (cx.required(0)?, cx.required(1)?);
         if let Some(t) = i.dtype.filter(|t| !t.is_integer()) {
-            return Err(Error::new(Code::BadType, format!("{}: indices have to be whole numbers, not {}", cx.node.place(), t.name())));
+            return Err(Error::new(
+                Code::BadType,
+                format!("{}: indices have to be whole numbers, not {}", cx.node.place(), t.name()),
+            ));
         }
         let (Some(from), Some(index)) = (&x.shape, &i.shape) else { return Ok(vec![Fact::of_type(x.dtype)]) };
         let axis = cx.axis(cx.node.int("axis").unwrap_or(0), from.len())?;
@@ -268,7 +302,12 @@ impl Operator for Gather {
         let index = cx.layout(1);
         if cx.node.input(1).is_some_and(|v| !cx.graph.values[v].is_parameter()) {
             for b in &index.bundles {
-                cx.pin_ids(cx.node.input(1), b.axes.first().copied().unwrap_or(0), &b.ids, "it says which positions are picked");
+                cx.pin_ids(
+                    cx.node.input(1),
+                    b.axes.first().copied().unwrap_or(0),
+                    &b.ids,
+                    "it says which positions are picked",
+                );
             }
         }
         // A table whose rows are looked up makes the channels of its other axes.
@@ -277,11 +316,14 @@ impl Operator for Gather {
                 cx.role(&b.ids, Role::Producer);
             }
         }
-        cx.set(0, layout.renamed(|a| match a.cmp(&axis) {
-            std::cmp::Ordering::Less => Some(a),
-            std::cmp::Ordering::Equal => (rank == 1).then_some(a),
-            std::cmp::Ordering::Greater => Some(a + rank - 1),
-        }));
+        cx.set(
+            0,
+            layout.renamed(|a| match a.cmp(&axis) {
+                std::cmp::Ordering::Less => Some(a),
+                std::cmp::Ordering::Equal => (rank == 1).then_some(a),
+                std::cmp::Ordering::Greater => Some(a + rank - 1),
+            }),
+        );
     }
 
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
@@ -291,7 +333,8 @@ impl Operator for Gather {
         if cx.new_shape(0).is_some_and(|s| s.get(axis) == old.get(axis)) {
             return Ok(());
         }
-        let Some(at) = cx.old_known(1).and_then(|v| v.iter().map(|&i| axis_of(i, n?)).collect::<Option<Vec<usize>>>()) else {
+        let Some(at) = cx.old_known(1).and_then(|v| v.iter().map(|&i| axis_of(i, n?)).collect::<Option<Vec<usize>>>())
+        else {
             return Ok(());
         };
         cx.renumber(1, axis, &at)
@@ -370,12 +413,15 @@ impl Operator for Pad {
                 Some((a, b)) if zero && a >= 0 && b >= 0 => surround(cx, &mut layout, axis, (a, b)),
                 Some((a, b)) if a <= 0 && b <= 0 => {
                     if let (Some(n), true) = (cx.lengths(0).get(axis).copied().flatten(), layout.at(axis).is_some()) {
-                        let at: Vec<usize> = (a.unsigned_abs() as usize..n.saturating_sub(b.unsigned_abs() as usize)).collect();
+                        let at: Vec<usize> =
+                            (a.unsigned_abs() as usize..n.saturating_sub(b.unsigned_abs() as usize)).collect();
                         layout = moved(layout, axis, &at);
                     }
                 }
                 Some(_) => cx.keep_whole(&mut layout, axis, value, "it is padded with something else than zeros"),
-                None => cx.keep_whole(&mut layout, axis, value, "it is padded by amounts that only running the model tells"),
+                None => {
+                    cx.keep_whole(&mut layout, axis, value, "it is padded by amounts that only running the model tells")
+                }
             }
         }
         cx.set(0, layout);
@@ -399,7 +445,8 @@ impl Operator for Pad {
             }
         }
         let now = cx.infer_new(|i| Self::amounts(i, old.len()));
-        let same = now.is_some_and(|n| n.iter().zip(before.iter().zip(&after)).all(|(n, (a, b))| n.0 == *a && n.1 == *b));
+        let same =
+            now.is_some_and(|n| n.iter().zip(before.iter().zip(&after)).all(|(n, (a, b))| n.0 == *a && n.1 == *b));
         if same {
             return Ok(());
         }

@@ -61,8 +61,12 @@ impl PlanOptions {
     pub fn check(&self) -> Result<()> {
         let bad = |what: String| Err(Error::new(Code::Usage, what));
         match self.target {
-            Target::Ratio(r) if !(0.0..1.0).contains(&r) => bad(format!("a ratio of {r} is out of range: give the share of channels that go, 0 <= R < 1")),
-            Target::Macs(m) if !(m > 0.0 && m <= 1.0) => bad(format!("a share of {m} of the MACs is out of range: give the share that stays, 0 < R <= 1")),
+            Target::Ratio(r) if !(0.0..1.0).contains(&r) => {
+                bad(format!("a ratio of {r} is out of range: give the share of channels that go, 0 <= R < 1"))
+            }
+            Target::Macs(m) if !(m > 0.0 && m <= 1.0) => {
+                bad(format!("a share of {m} of the MACs is out of range: give the share that stays, 0 < R <= 1"))
+            }
             _ if self.multiple == Some(0) => bad("a multiple of 0 makes no sense: give 1 or more".to_owned()),
             _ => Ok(()),
         }

@@ -66,7 +66,10 @@ pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result
     let limits = limits(graph, channels, options)?;
     let sets = sets(graph, channels, options, &limits)?;
     if sets.iter().all(|s| s.most == 0) {
-        return Err(Error::new(Code::NothingToCut, "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`"));
+        return Err(Error::new(
+            Code::NothingToCut,
+            "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
+        ));
     }
     let solver = Solver { graph, channels, options, sets: &sets };
     let before = cost(graph, &Kept::new(graph, channels, []))?;
@@ -88,10 +91,14 @@ pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result
 /// For each group why it stays whole, if it does.
 fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Vec<Option<String>>> {
     let names: Vec<Vec<&str>> = channels.groups.iter().map(|g| names_of(graph, g)).collect();
-    let everything = || graph.values.iter().map(|(_, v)| v.name.as_str()).chain(graph.nodes.iter().map(|(_, n)| n.name.as_str()));
+    let everything =
+        || graph.values.iter().map(|(_, v)| v.name.as_str()).chain(graph.nodes.iter().map(|(_, n)| n.name.as_str()));
     for lock in &options.locks {
         if !names.iter().flatten().copied().chain(everything()).any(|n| matches_glob(lock, n)) {
-            return Err(Error::new(Code::Usage, format!("the lock {lock:?} matches no group, initializer or node of the model")));
+            return Err(Error::new(
+                Code::Usage,
+                format!("the lock {lock:?} matches no group, initializer or node of the model"),
+            ));
         }
     }
     let limit = |g: &Group, names: &[&str]| -> Option<String> {
@@ -158,19 +165,30 @@ fn sets(graph: &Graph, channels: &Channels, options: &PlanOptions, limits: &[Opt
         }
     }
     let locked = |cells: &[(usize, Vec<usize>)]| cells.iter().any(|(g, _)| limits.get(*g).is_none_or(Option::is_some));
-    Ok(drafts.into_iter().map(|cells| {
-        let whole = locked(&cells);
-        build_set(channels, options, &scores, cells, whole)
-    }).collect())
+    Ok(drafts
+        .into_iter()
+        .map(|cells| {
+            let whole = locked(&cells);
+            build_set(channels, options, &scores, cells, whole)
+        })
+        .collect())
 }
 
-fn build_set(channels: &Channels, options: &PlanOptions, scores: &[Vec<f64>], cells: Vec<(usize, Vec<usize>)>, whole: bool) -> Set {
+fn build_set(
+    channels: &Channels,
+    options: &PlanOptions,
+    scores: &[Vec<f64>],
+    cells: Vec<(usize, Vec<usize>)>,
+    whole: bool,
+) -> Set {
     let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);
     let cells: Vec<(usize, Vec<usize>)> = (cells.into_iter())
         .map(|(g, c)| (g, order(scores.get(g).map(Vec::as_slice).unwrap_or_default(), &c)))
         .collect();
     let mut most = if whole { 0 } else { shares };
-    while most > 0 && cells.iter().any(|(g, _)| kept_of(&cells, shares, most, *g) < floor_of(channels, options, *g, &cells)) {
+    while most > 0
+        && cells.iter().any(|(g, _)| kept_of(&cells, shares, most, *g) < floor_of(channels, options, *g, &cells))
+    {
         most -= 1;
     }
     let share_score = |n: usize| -> f64 {
@@ -223,7 +241,9 @@ impl Solver<'_> {
     fn solve(&self, before: Cost) -> Result<Vec<usize>> {
         match (self.options.scope, self.options.target) {
             (Scope::Group, Target::Ratio(r)) => Ok(self.by_ratio(r)),
-            (Scope::Group, Target::Macs(m)) => self.search(before, m, 1 << 16, |k| self.by_ratio(k as f64 / f64::from(1 << 16))),
+            (Scope::Group, Target::Macs(m)) => {
+                self.search(before, m, 1 << 16, |k| self.by_ratio(k as f64 / f64::from(1 << 16)))
+            }
             (Scope::Global, target) => {
                 let pool = self.pool();
                 match target {
@@ -315,7 +335,8 @@ impl Solver<'_> {
     fn round(&self, mut lost: Vec<usize>) -> Vec<usize> {
         let Some(multiple) = self.options.multiple.filter(|m| *m > 1) else { return lost };
         for (s, n) in self.sets.iter().zip(lost.iter_mut()) {
-            let fits = |n: usize| s.cells.iter().all(|(g, _)| kept_of(&s.cells, s.shares, n, *g).is_multiple_of(multiple));
+            let fits =
+                |n: usize| s.cells.iter().all(|(g, _)| kept_of(&s.cells, s.shares, n, *g).is_multiple_of(multiple));
             while *n > 0 && !fits(*n) {
                 *n -= 1;
             }

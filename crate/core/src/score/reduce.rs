@@ -34,7 +34,13 @@ fn joint_scores(criterion: Criterion, tensor: &crate::onnx::Tensor, row: usize, 
     block_scores(criterion, tensor, row, rows, axis)
 }
 
-fn block_scores(criterion: Criterion, tensor: &crate::onnx::Tensor, by: usize, count: usize, axis: usize) -> Result<Vec<f64>> {
+fn block_scores(
+    criterion: Criterion,
+    tensor: &crate::onnx::Tensor,
+    by: usize,
+    count: usize,
+    axis: usize,
+) -> Result<Vec<f64>> {
     let n = tensor.dims.get(by).copied().unwrap_or(1);
     let each = n / count.max(1);
     let mut out = Vec::new();
@@ -50,7 +56,13 @@ fn block_scores(criterion: Criterion, tensor: &crate::onnx::Tensor, by: usize, c
 ///
 /// # Errors
 /// As [`scores_of`].
-pub fn group_scores(graph: &Graph, channels: &Channels, group: &Group, criterion: Criterion, reduction: Reduction) -> Result<Vec<f64>> {
+pub fn group_scores(
+    graph: &Graph,
+    channels: &Channels,
+    group: &Group,
+    criterion: Criterion,
+    reduction: Reduction,
+) -> Result<Vec<f64>> {
     let classes = channels.class_table();
     let index: HashMap<u32, usize> = group.classes.iter().enumerate().map(|(k, &c)| (c, k)).collect();
     let mut sums = vec![0.0; group.classes.len()];

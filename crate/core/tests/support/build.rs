@@ -6,7 +6,8 @@ use lopper_core::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Val
 use lopper_core::onnx::proto::tensor_shape_proto::Dimension;
 use lopper_core::onnx::proto::type_proto::Tensor as TensorType;
 use lopper_core::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto,
 };
 use lopper_core::onnx::tensor_proto;
 

@@ -18,10 +18,13 @@ pub fn chain(bytes: &[u8]) -> Result<()> {
     pin_infos(&graph, &channels);
     Model::read(model.write()?.into())?;
     let mut failed: Option<Error> = None;
-    for (scope, target, multiple) in
-        [(Scope::Group, Target::Ratio(0.5), None), (Scope::Global, Target::Macs(0.6), None), (Scope::Global, Target::Ratio(0.3), Some(2))]
-    {
-        let options = PlanOptions { criterion: Criterion::L2, scope, target, floor: None, multiple, locks: Vec::new(), seed: 0 };
+    for (scope, target, multiple) in [
+        (Scope::Group, Target::Ratio(0.5), None),
+        (Scope::Global, Target::Macs(0.6), None),
+        (Scope::Global, Target::Ratio(0.3), Some(2)),
+    ] {
+        let options =
+            PlanOptions { criterion: Criterion::L2, scope, target, floor: None, multiple, locks: Vec::new(), seed: 0 };
         if let Err(e) = prune(&model, &graph, &channels, &options) {
             failed.get_or_insert(e);
         }
@@ -34,7 +37,17 @@ fn prune(model: &Model, graph: &Graph, channels: &Channels, options: &PlanOption
     let cut = cut(model, graph, channels, plan.removed.iter().copied())?;
     let written = cut.model.write()?;
     let bytes = Change { before: 0, after: written.len() as u64 };
-    Report::new(&ReportInput { name: "m", sha256: "", bytes, model, graph, channels, plan: &plan, options, cut: &cut })?;
+    Report::new(&ReportInput {
+        name: "m",
+        sha256: "",
+        bytes,
+        model,
+        graph,
+        channels,
+        plan: &plan,
+        options,
+        cut: &cut,
+    })?;
     apply_mask(model, &cut.mask)?;
     Graph::new(&Model::read(written.into())?).map(drop)
 }

@@ -13,7 +13,12 @@ pub fn all() -> Vec<(&'static str, Net)> {
 
 /// `x` [1, 3, 4, 4] through a first convolution of `n` filters, named `h`.
 fn start(n: usize) -> Net {
-    Net::new().input("x", &[1, 3, 4, 4]).weight("w", &[n, 3, 1, 1]).weight("v", &[2, n, 1, 1]).node("Conv", "x w", "h", &[])
+    Net::new().input("x", &[1, 3, 4, 4]).weight("w", &[n, 3, 1, 1]).weight("v", &[2, n, 1, 1]).node(
+        "Conv",
+        "x w",
+        "h",
+        &[],
+    )
 }
 
 fn end(net: Net, from: &str) -> Net {
@@ -28,38 +33,72 @@ fn chain(net: Net, count: usize, make: impl Fn(Net, String, String) -> Net) -> N
 
 fn wide() -> Vec<(&'static str, Net)> {
     let huge = 1i64 << 39;
-    let doubled = chain(start(64), 60, |net, from, to| net.node("Concat", &format!("{from} {from}"), &to, &[int("axis", 1)]));
+    let doubled =
+        chain(start(64), 60, |net, from, to| net.node("Concat", &format!("{from} {from}"), &to, &[int("axis", 1)]));
     let twice: Vec<i64> = (0..64).chain(0..64).collect();
-    let gathered = chain(start(64).ints("i", &twice), 40, |net, from, to| net.node("Gather", &format!("{from} i"), &to, &[int("axis", 1)]));
+    let gathered = chain(start(64).ints("i", &twice), 40, |net, from, to| {
+        net.node("Gather", &format!("{from} i"), &to, &[int("axis", 1)])
+    });
     let many: Vec<String> = (0..10_000).map(|i| format!("p{i}")).collect();
-    let parts = start(10_000).node("Split", "h", &many.join(" "), &[int("axis", 1)]).node("Concat", &many.join(" "), "c", &[int("axis", 1)]);
+    let parts = start(10_000).node("Split", "h", &many.join(" "), &[int("axis", 1)]).node(
+        "Concat",
+        &many.join(" "),
+        "c",
+        &[int("axis", 1)],
+    );
     let same = ["h"; 100_000].join(" ");
-    let inner = GraphProto { node: vec![node("Sum", &same, "c", &[])], output: vec![info("c", &[])], ..GraphProto::default() };
+    let inner =
+        GraphProto { node: vec![node("Sum", &same, "c", &[])], output: vec![info("c", &[])], ..GraphProto::default() };
     vec![
-        ("an expand to 2^39", Net::new().input("x", &[1, 1]).ints("i", &[1, huge]).node("Expand", "x i", "y", &[]).output("y")),
-        ("a constant of 2^39", Net::new().ints("i", &[huge]).node("ConstantOfShape", "i", "h", &[]).node("Relu", "h", "y", &[]).output("y")),
+        (
+            "an expand to 2^39",
+            Net::new().input("x", &[1, 1]).ints("i", &[1, huge]).node("Expand", "x i", "y", &[]).output("y"),
+        ),
+        (
+            "a constant of 2^39",
+            Net::new()
+                .ints("i", &[huge])
+                .node("ConstantOfShape", "i", "h", &[])
+                .node("Relu", "h", "y", &[])
+                .output("y"),
+        ),
         ("a slice of 2^39", {
-            Net::new().input("x", &[huge]).ints("a", &[1]).ints("b", &[huge]).ints("o", &[0]).node("Slice", "x a b o a", "y", &[]).output("y")
+            Net::new()
+                .input("x", &[huge])
+                .ints("a", &[1])
+                .ints("b", &[huge])
+                .ints("o", &[0])
+                .node("Slice", "x a b o a", "y", &[])
+                .output("y")
         }),
         ("channels padded by 2^38", {
             let net = start(8).ints("p", &[0, huge / 64, 0, 0, 0, 0, 0, 0]).node("Pad", "h p", "q", &[]);
             net.node("GlobalAveragePool", "q", "y", &[]).output("y")
         }),
         ("a flatten of 2^38", {
-            let net = Net::new().input("x", &[1, 3, 1 << 17, 1 << 17]).weight("w", &[8, 3, 1, 1]).node("Conv", "x w", "h", &[]);
+            let net = Net::new().input("x", &[1, 3, 1 << 17, 1 << 17]).weight("w", &[8, 3, 1, 1]).node(
+                "Conv",
+                "x w",
+                "h",
+                &[],
+            );
             net.node("Flatten", "h", "f", &[]).node("Relu", "f", "y", &[]).output("y")
         }),
         ("a concat that doubles 60 times", doubled.output("h60")),
         ("a gather that doubles 40 times", gathered.output("h40")),
         ("parts by the thousands", end(parts, "c")),
         ("a sum of one value, over and over", end(start(64).node("Sum", &same, "s", &[]), "s")),
-        ("a body that reads one value, over and over", end(start(64).node("If", "x", "b", &[body("then_branch", inner)]).output("b"), "h")),
+        (
+            "a body that reads one value, over and over",
+            end(start(64).node("If", "x", "b", &[body("then_branch", inner)]).output("b"), "h"),
+        ),
     ]
 }
 
 fn long() -> Vec<(&'static str, Net)> {
     let relu = |net: Net, from: String, to: String| net.node("Relu", &from, &to, &[]);
-    let readers = (0..10_000).fold(start(64), |net, i| net.node("Relu", "h", &format!("r{i}"), &[]).output(&format!("r{i}")));
+    let readers =
+        (0..10_000).fold(start(64), |net, i| net.node("Relu", "h", &format!("r{i}"), &[]).output(&format!("r{i}")));
     let shared = (0..2_000).fold(start(64).weight("d", &[64, 1, 3, 3]), |net, i| {
         net.node("Conv", "h d", &format!("d{i}"), &[int("group", 64), ints("pads", &[1, 1, 1, 1])])
     });
@@ -94,10 +133,16 @@ fn long() -> Vec<(&'static str, Net)> {
 fn arithmetic() -> Vec<(&'static str, Net)> {
     let shape = || Net::new().input("x", &[-1, -2, -3, 8]).node("Shape", "x", "h", &[]);
     let done = |net: Net, last: usize| net.node("Reshape", &format!("x h{last}"), "y", &[]).output("y");
-    let twice = |op: &'static str| move |net: Net, from: String, to: String| net.node(op, &format!("{from} {from}"), &to, &[]);
+    let twice =
+        |op: &'static str| move |net: Net, from: String, to: String| net.node(op, &format!("{from} {from}"), &to, &[]);
     let mixed = |net: Net, from: String, to: String| {
         let (a, b) = (format!("{from}a"), format!("{from}b"));
-        net.node("Mul", &format!("{from} {from}"), &a, &[]).node("Add", &format!("{a} h"), &b, &[]).node("Div", &format!("{b} h"), &to, &[])
+        net.node("Mul", &format!("{from} {from}"), &a, &[]).node("Add", &format!("{a} h"), &b, &[]).node(
+            "Div",
+            &format!("{b} h"),
+            &to,
+            &[],
+        )
     };
     let divided = |net: Net, from: String, to: String| {
         let sum = format!("{from}s");
@@ -114,11 +159,14 @@ fn arithmetic() -> Vec<(&'static str, Net)> {
     named.graph().node[0].name = Some(long.clone());
     let mut named = named.input(&long, &[-1]).node("Shape", &long, "s", &[]);
     named = chain(named, 500, |net, from, to| net.node("Mul", &format!("{from} s"), &to, &[]));
-    let deep = (0..18).fold(GraphProto { node: vec![node("Relu", "x", "c", &[])], ..GraphProto::default() }, |inner, _| GraphProto {
-        node: vec![node("If", "x", "c", &[body("then_branch", inner)])],
-        output: vec![info("c", &[])],
-        ..GraphProto::default()
-    });
+    let deep =
+        (0..18).fold(GraphProto { node: vec![node("Relu", "x", "c", &[])], ..GraphProto::default() }, |inner, _| {
+            GraphProto {
+                node: vec![node("If", "x", "c", &[body("then_branch", inner)])],
+                output: vec![info("c", &[])],
+                ..GraphProto::default()
+            }
+        });
     vec![
         ("squares of squares", done(chain(shape(), 200, twice("Mul")), 200)),
         ("sums of squares", done(chain(shape(), 300, mixed), 300)),

@@ -21,7 +21,10 @@ fn net(name: &'static str, code: Code, net: Net) -> Case {
 }
 
 pub fn all() -> Vec<Case> {
-    [wire(), structure(), names(), tensors(), external(), attributes(), shapes(), operators()].into_iter().flatten().collect()
+    [wire(), structure(), names(), tensors(), external(), attributes(), shapes(), operators()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// `x` [1, 3, 8, 8] through one convolution; what a case changes comes before or after.
@@ -30,7 +33,13 @@ fn conv(weight: &[usize], attributes: &[lopper_core::onnx::proto::AttributeProto
 }
 
 /// One node over a float input `x` and an int64 list `i`.
-fn one(op: &str, inputs: &str, dims: &[i64], list: &[i64], attributes: &[lopper_core::onnx::proto::AttributeProto]) -> Net {
+fn one(
+    op: &str,
+    inputs: &str,
+    dims: &[i64],
+    list: &[i64],
+    attributes: &[lopper_core::onnx::proto::AttributeProto],
+) -> Net {
     Net::new().input("x", dims).ints("i", list).node(op, inputs, "y", attributes).output("y")
 }
 
@@ -106,7 +115,8 @@ fn structure() -> Vec<Case> {
 
 fn names() -> Vec<Case> {
     let start = || Net::new().input("x", &[1, 3, 4, 4]);
-    let inner = GraphProto { node: vec![node("Relu", "b", "c", &[])], output: vec![info("c", &[])], ..GraphProto::default() };
+    let inner =
+        GraphProto { node: vec![node("Relu", "b", "c", &[])], output: vec![info("c", &[])], ..GraphProto::default() };
     vec![
         net("an input that nothing defines", Code::DanglingName, start().node("Relu", "z", "y", &[]).output("y")),
         net("an output that nothing defines", Code::DanglingName, start().node("Relu", "x", "y", &[]).output("z")),
@@ -122,21 +132,43 @@ fn names() -> Vec<Case> {
             Code::Cycle,
             start().node("If", "x", "a", &[body("then_branch", inner)]).node("Relu", "a", "b", &[]).output("b"),
         ),
-        net("two nodes of one output", Code::DuplicateName, start().node("Relu", "x", "y", &[]).node("Neg", "x", "y", &[]).output("y")),
+        net(
+            "two nodes of one output",
+            Code::DuplicateName,
+            start().node("Relu", "x", "y", &[]).node("Neg", "x", "y", &[]).output("y"),
+        ),
         net("one node with one output twice", Code::DuplicateName, start().node("Split", "x", "y y", &[]).output("y")),
-        net("an initializer that a node makes, too", Code::DuplicateName, start().weight("y", &[1]).node("Relu", "x", "y", &[]).output("y")),
+        net(
+            "an initializer that a node makes, too",
+            Code::DuplicateName,
+            start().weight("y", &[1]).node("Relu", "x", "y", &[]).output("y"),
+        ),
         net("an input that a node makes, too", Code::DuplicateName, start().node("Relu", "x", "x", &[]).output("x")),
-        net("an initializer twice", Code::DuplicateName, start().weight("w", &[1]).weight("w", &[1]).node("Add", "x w", "y", &[]).output("y")),
+        net(
+            "an initializer twice",
+            Code::DuplicateName,
+            start().weight("w", &[1]).weight("w", &[1]).node("Add", "x w", "y", &[]).output("y"),
+        ),
         net("an input twice", Code::DuplicateName, start().input("x", &[1]).node("Relu", "x", "y", &[]).output("y")),
         net("a node without inputs", Code::BadNode, start().node("Relu", "", "y", &[]).output("y")),
         net("a convolution without weights", Code::BadNode, start().node("Conv", "x", "y", &[]).output("y")),
-        net("a left-out input that is needed", Code::BadNode, start().weight("w", &[4]).node("Gemm", "- w", "y", &[]).output("y")),
+        net(
+            "a left-out input that is needed",
+            Code::BadNode,
+            start().weight("w", &[4]).node("Gemm", "- w", "y", &[]).output("y"),
+        ),
     ]
 }
 
 fn raw(dims: &[i64], data_type: i32, bytes: usize) -> TensorProto {
     let raw_data = Some(vec![0u8; bytes].into());
-    TensorProto { name: Some("w".to_owned()), dims: dims.to_vec(), data_type: Some(data_type), raw_data, ..TensorProto::default() }
+    TensorProto {
+        name: Some("w".to_owned()),
+        dims: dims.to_vec(),
+        data_type: Some(data_type),
+        raw_data,
+        ..TensorProto::default()
+    }
 }
 
 fn with(t: TensorProto) -> Net {
@@ -146,11 +178,16 @@ fn with(t: TensorProto) -> Net {
 fn tensors() -> Vec<Case> {
     let float = DataType::Float as i32;
     let typed = TensorProto { raw_data: None, float_data: vec![1.0; 5], ..raw(&[2, 3], float, 0) };
-    let strings = TensorProto { raw_data: None, string_data: vec![b"a".as_slice().into()], ..raw(&[2], DataType::String as i32, 0) };
+    let strings = TensorProto {
+        raw_data: None,
+        string_data: vec![b"a".as_slice().into()],
+        ..raw(&[2], DataType::String as i32, 0)
+    };
     let complex = TensorProto { raw_data: None, ..raw(&[2], DataType::Float8E8M0 as i32, 0) };
     let nan = tensor_proto(&Tensor::from_f32("w", vec![4, 3, 1, 1], &[f32::NAN; 12]));
     let poisoned = Net::new().input("x", &[1, 3, 4, 4]).tensor(nan).weight("v", &[2, 4, 1, 1]);
-    let words = TensorProto { raw_data: None, string_data: vec![b"a".as_slice().into(); 12], ..raw(&[4, 3, 1, 1], 8, 0) };
+    let words =
+        TensorProto { raw_data: None, string_data: vec![b"a".as_slice().into(); 12], ..raw(&[4, 3, 1, 1], 8, 0) };
     let spelled = Net::new().input("x", &[1, 3, 4, 4]).tensor(words).weight("v", &[2, 4, 1, 1]);
     let two = |net: Net| net.node("Conv", "x w", "h", &[]).node("Conv", "h v", "y", &[]).output("y");
     vec![
@@ -171,7 +208,11 @@ fn tensors() -> Vec<Case> {
         net("too few strings", Code::BadTensor, with(strings)),
         net("a type without typed numbers", Code::BadTensor, with(complex)),
         net("a constant with too few bytes", Code::BadTensor, {
-            Net::new().input("x", &[1]).node("Constant", "", "c", &[tensor("value", raw(&[2], float, 4))]).node("Add", "x c", "y", &[]).output("y")
+            Net::new()
+                .input("x", &[1])
+                .node("Constant", "", "c", &[tensor("value", raw(&[2], float, 4))])
+                .node("Add", "x c", "y", &[])
+                .output("y")
         }),
         net("weights that are no numbers", Code::BadTensor, two(poisoned)),
         net("weights that are text", Code::BadType, two(spelled)),
@@ -237,12 +278,19 @@ fn attributes() -> Vec<Case> {
         bad("a perm of too few axes", one("Transpose", "x", &[2, 3], &[], &[ints("perm", &[0])])),
         bad("an unsqueeze of one axis twice", one("Unsqueeze", "x i", &[2, 3], &[1, 1], &[])),
         bad("parts of negative length", one("Split", "x i", &[2, 3], &[-1, 3], &[])),
-        bad("a slice of step zero", Net::new().input("x", &[4]).ints("z", &[0]).node("Slice", "x z z z z", "y", &[]).output("y")),
+        bad(
+            "a slice of step zero",
+            Net::new().input("x", &[4]).ints("z", &[0]).node("Slice", "x z z z z", "y", &[]).output("y"),
+        ),
         bad("a slice with more ends than starts", {
             Net::new().input("x", &[4, 4]).tensor(two_axes).ints("z", &[0]).node("Slice", "x z i", "y", &[]).output("y")
         }),
         bad("a group norm of five groups", {
-            Net::new().input("x", &[1, 4, 2, 2]).weight("s", &[4]).node("GroupNormalization", "x s s", "y", &[int("num_groups", 5)]).output("y")
+            Net::new()
+                .input("x", &[1, 4, 2, 2])
+                .weight("s", &[4])
+                .node("GroupNormalization", "x s s", "y", &[int("num_groups", 5)])
+                .output("y")
         }),
         net("a cast to no type", Code::BadType, one("Cast", "x", &[2], &[], &[int("to", 1 << 32 | 1)])),
     ]
@@ -252,7 +300,10 @@ fn shapes() -> Vec<Case> {
     let bad = |name, net: Net| self::net(name, Code::BadShape, net);
     let huge = |name, net: Net| self::net(name, Code::BadDims, net);
     vec![
-        huge("an input of more elements than any memory holds", Net::new().input("x", &[1 << 31, 1 << 31]).node("Relu", "x", "y", &[]).output("y")),
+        huge(
+            "an input of more elements than any memory holds",
+            Net::new().input("x", &[1 << 31, 1 << 31]).node("Relu", "x", "y", &[]).output("y"),
+        ),
         huge("an input of 40 axes", Net::new().input("x", &[1; 40]).node("Relu", "x", "y", &[]).output("y")),
         huge("an expand beyond memory", one("Expand", "x i", &[1, 1], &[1 << 40, 1 << 40], &[])),
         huge("a constant of a huge shape", one("ConstantOfShape", "i", &[1], &[i64::MAX, 2], &[])),
@@ -278,40 +329,85 @@ fn shapes() -> Vec<Case> {
             Net::new().input("x", &[6]).ints("i", &parts).node("Split", "x i", "a b c", &[]).output("a")
         }),
         bad("a squeeze of an axis of length 3", one("Squeeze", "x i", &[2, 3], &[1], &[])),
-        bad("shapes that do not broadcast", Net::new().input("x", &[2, 3]).input("z", &[2, 4]).node("Mul", "x z", "y", &[]).output("y")),
+        bad(
+            "shapes that do not broadcast",
+            Net::new().input("x", &[2, 3]).input("z", &[2, 4]).node("Mul", "x z", "y", &[]).output("y"),
+        ),
         bad("an expand to an unlike shape", one("Expand", "x i", &[2, 3], &[2, 4], &[])),
-        bad("a resize to a negative size", Net::new().input("x", &[1, 1]).ints("i", &[1, -4]).node("Resize", "x - - i", "y", &[]).output("y")),
+        bad(
+            "a resize to a negative size",
+            Net::new().input("x", &[1, 1]).ints("i", &[1, -4]).node("Resize", "x - - i", "y", &[]).output("y"),
+        ),
     ]
 }
 
 fn operators() -> Vec<Case> {
     let bad = |name, net: Net| self::net(name, Code::BadShape, net);
     vec![
-        bad("data of no axes in a convolution", Net::new().input("x", &[]).weight("w", &[4, 3, 3, 3]).node("Conv", "x w", "y", &[]).output("y")),
-        bad("data of two axes in a convolution", Net::new().input("x", &[1, 3]).weight("w", &[4, 3]).node("Conv", "x w", "y", &[]).output("y")),
+        bad(
+            "data of no axes in a convolution",
+            Net::new().input("x", &[]).weight("w", &[4, 3, 3, 3]).node("Conv", "x w", "y", &[]).output("y"),
+        ),
+        bad(
+            "data of two axes in a convolution",
+            Net::new().input("x", &[1, 3]).weight("w", &[4, 3]).node("Conv", "x w", "y", &[]).output("y"),
+        ),
         bad("weights of other channels", conv(&[4, 5, 3, 3], &[])),
         bad("weights of other rank", conv(&[4, 3, 3], &[])),
         bad("a window larger than the data", conv(&[4, 3, 9, 9], &[])),
         bad("a dilation larger than the data", conv(&[4, 3, 3, 3], &[ints("dilations", &[i64::MAX, i64::MAX])])),
         bad("a bias of another length", {
-            Net::new().input("x", &[1, 3, 8, 8]).weight("w", &[4, 3, 3, 3]).weight("b", &[5]).node("Conv", "x w b", "y", &[]).output("y")
+            Net::new()
+                .input("x", &[1, 3, 8, 8])
+                .weight("w", &[4, 3, 3, 3])
+                .weight("b", &[5])
+                .node("Conv", "x w b", "y", &[])
+                .output("y")
         }),
         bad("a transposed convolution of other channels", {
-            Net::new().input("x", &[1, 3, 8, 8]).weight("w", &[4, 3, 3, 3]).node("ConvTranspose", "x w", "y", &[]).output("y")
+            Net::new()
+                .input("x", &[1, 3, 8, 8])
+                .weight("w", &[4, 3, 3, 3])
+                .node("ConvTranspose", "x w", "y", &[])
+                .output("y")
         }),
         bad("scales of another length", {
-            Net::new().input("x", &[1, 3, 8, 8]).weight("s", &[4]).node("BatchNormalization", "x s s s s", "y", &[]).output("y")
+            Net::new()
+                .input("x", &[1, 3, 8, 8])
+                .weight("s", &[4])
+                .node("BatchNormalization", "x s s s s", "y", &[])
+                .output("y")
         }),
-        bad("a product of unlike lengths", Net::new().input("x", &[2, 3]).weight("w", &[4, 2]).node("MatMul", "x w", "y", &[]).output("y")),
-        bad("a product of scalars", Net::new().input("x", &[]).weight("w", &[]).node("MatMul", "x w", "y", &[]).output("y")),
-        bad("a Gemm of three axes", Net::new().input("x", &[2, 3, 3]).weight("w", &[3, 3]).node("Gemm", "x w", "y", &[]).output("y")),
-        bad("a Gemm of unlike lengths", Net::new().input("x", &[2, 3]).weight("w", &[3, 4]).node("Gemm", "x w", "y", &[int("transB", 1)]).output("y")),
+        bad(
+            "a product of unlike lengths",
+            Net::new().input("x", &[2, 3]).weight("w", &[4, 2]).node("MatMul", "x w", "y", &[]).output("y"),
+        ),
+        bad(
+            "a product of scalars",
+            Net::new().input("x", &[]).weight("w", &[]).node("MatMul", "x w", "y", &[]).output("y"),
+        ),
+        bad(
+            "a Gemm of three axes",
+            Net::new().input("x", &[2, 3, 3]).weight("w", &[3, 3]).node("Gemm", "x w", "y", &[]).output("y"),
+        ),
+        bad(
+            "a Gemm of unlike lengths",
+            Net::new()
+                .input("x", &[2, 3])
+                .weight("w", &[3, 4])
+                .node("Gemm", "x w", "y", &[int("transB", 1)])
+                .output("y"),
+        ),
         bad("a recurrent layer over two axes", {
-            Net::new().input("x", &[2, 3]).weight("w", &[1, 8, 3]).weight("r", &[1, 8, 2]).node("LSTM", "x w r", "y", &[]).output("y")
+            Net::new()
+                .input("x", &[2, 3])
+                .weight("w", &[1, 8, 3])
+                .weight("r", &[1, 8, 2])
+                .node("LSTM", "x w r", "y", &[])
+                .output("y")
         }),
         bad("a pool of one axis over two", one("MaxPool", "x", &[1, 3, 8, 8], &[], &[ints("kernel_shape", &[2])])),
         net("nothing that can be cut", Code::NothingToCut, conv(&[4, 3, 3, 3], &[])),
         net("an operator of no rule", Code::NothingToCut, one("Nonsense", "x", &[2, 3], &[], &[])),
     ]
 }
-

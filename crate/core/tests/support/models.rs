@@ -23,7 +23,11 @@ fn norm(net: Net, name: &str, n: usize) -> Net {
 }
 
 fn residual() -> Net {
-    let net = Net::new().input("x", &[-1, 3, 8, 8]).weight("w0", &[8, 3, 3, 3]).weight("w1", &[8, 8, 3, 3]).weight("w2", &[8, 8, 3, 3]);
+    let net = Net::new()
+        .input("x", &[-1, 3, 8, 8])
+        .weight("w0", &[8, 3, 3, 3])
+        .weight("w1", &[8, 8, 3, 3])
+        .weight("w2", &[8, 8, 3, 3]);
     let net = norm(net.weight("b2", &[8]).weight("fc", &[5, 8]).weight("fb", &[5]), "bn", 8);
     net.node("Conv", "x w0", "c0", &[ints("pads", &[1, 1, 1, 1])])
         .node("BatchNormalization", "c0 bn.scale bn.bias bn.mean bn.var", "n0", &[float("epsilon", 1e-5)])
@@ -104,13 +108,20 @@ fn grouped() -> Net {
 }
 
 fn attention() -> Net {
-    let net = ["q", "k", "v", "o"].iter().fold(Net::new().input("x", &[-1, -2, 8]), |net, n| net.weight(&format!("w{n}"), &[8, 8]));
+    let net = ["q", "k", "v", "o"]
+        .iter()
+        .fold(Net::new().input("x", &[-1, -2, 8]), |net, n| net.weight(&format!("w{n}"), &[8, 8]));
     let net = net.weight("ls", &[8]).weight("lb", &[8]).ints("heads", &[0, 0, 2, 4]).ints("flat", &[0, 0, -1]);
     let net = net.node("LayerNormalization", "x ls lb", "n", &[int("axis", -1)]);
     let net = ["q", "k", "v"].iter().fold(net, |net, n| {
         net.node("MatMul", &format!("n w{n}"), n, &[])
             .node("Reshape", &format!("{n} heads"), &format!("{n}h"), &[])
-            .node("Transpose", &format!("{n}h"), &format!("{n}t"), &[ints("perm", if *n == "k" { &[0, 2, 3, 1] } else { &[0, 2, 1, 3] })])
+            .node(
+                "Transpose",
+                &format!("{n}h"),
+                &format!("{n}t"),
+                &[ints("perm", if *n == "k" { &[0, 2, 3, 1] } else { &[0, 2, 1, 3] })],
+            )
     });
     net.node("MatMul", "qt kt", "scores", &[])
         .node("Softmax", "scores", "p", &[int("axis", -1)])
@@ -180,7 +191,12 @@ fn decoder() -> Net {
         .node("Resize", "t - scales", "r", &[text("mode", "nearest")])
         .node("ReduceMean", "r", "m", &[ints("axes", &[2, 3]), int("keepdims", 1)])
         .node("Div", "r m", "d", &[])
-        .node("ConstantOfShape", "shape", "ones", &[tensor("value", tensor_proto(&Tensor::from_f32("", vec![1], &[1.0])))])
+        .node(
+            "ConstantOfShape",
+            "shape",
+            "ones",
+            &[tensor("value", tensor_proto(&Tensor::from_f32("", vec![1], &[1.0])))],
+        )
         .node("Expand", "ws shape", "e", &[])
         .node("Mul", "d e", "k", &[])
         .node("Add", "k ones", "l", &[])
