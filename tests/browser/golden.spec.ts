@@ -2,6 +2,8 @@ import { expect, test } from '@playwright/test';
 import { golden, goldenIsThere, goldenLogits, images, outputs } from './golden.js';
 import { runtimePage } from './runtime.js';
 
+// A software adapter takes about a second an image.
+test.setTimeout(900_000);
 test.skip(!goldenIsThere, '../shared/golden is missing: nothing was checked against PyTorch in the browser');
 
 const largest = (rows: number[][]): number => Math.max(...rows.flat().map(Math.abs));

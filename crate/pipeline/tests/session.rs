@@ -86,7 +86,7 @@ fn tuning(steps: usize) -> TuneOptions {
 fn sample() -> Session {
     let mut session = Session::new();
     let summary = block_on(session.load_sample(&Notes::new())).unwrap();
-    assert_eq!((summary.data.images, summary.data.classes.len()), (1200, 10));
+    assert_eq!((summary.data.images, summary.data.classes.len()), (2400, 10));
     session
 }
 
