@@ -41,6 +41,6 @@ script(import.meta.url, async (args) => {
     if (!was || bytes > was * growth) faults.push(`${name}: ${change} (allowed +${((growth - 1) * 100).toFixed(0)} %)`);
   }
   if (faults.length) {
-    throw new Fault(`The core for the browser is too large.\n${faults.join('\n')}\nIf the growth is worth it: node tool/wasm-size.mjs --write REASON`);
+    throw new Fault(`The core for the browser has grown.\n${faults.join('\n')}\nIf the growth is worth it: node tool/wasm-size.mjs --write REASON`);
   }
 });
