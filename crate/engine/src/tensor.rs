@@ -229,6 +229,7 @@ impl DeviceTensor {
         if !fits {
             return Err(shape_error(format!("shape {:?} cannot be repeated to {dims:?}", self.dims())));
         }
+        count(dims)?;
         let this = self.reshape(&padded)?;
         by_rank!(dims.len(), D => this.map_any(|t| Ok(t.expand::<D>(Shape::from(dims.to_vec())))))
     }
@@ -237,6 +238,15 @@ impl DeviceTensor {
         let kind = self.kind();
         f(Untyped { kind, inner: self.inner }).map(|u| Self { inner: u.inner, scalar: false })
     }
+}
+
+/// The most elements of one tensor: 8 GiB of them on a native device; a browser gives up far earlier.
+const MOST_ELEMENTS: usize = 1 << 31;
+
+/// The number of elements of a shape that a file asks for, within bounds.
+pub(crate) fn count(dims: &[usize]) -> Result<usize> {
+    let count = dims.iter().try_fold(1_usize, |a, &b| a.checked_mul(b)).filter(|&c| c <= MOST_ELEMENTS);
+    count.ok_or_else(|| Error::new(Code::TooLarge, format!("a tensor of shape {dims:?} is too large to run")))
 }
 
 /// A shape with ones put in front until it has `rank` axes.

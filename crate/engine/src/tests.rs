@@ -190,3 +190,25 @@ fn a_cut_is_compared_with_the_masked_original() {
     let stranger = [mask("c", 0)];
     assert_eq!(code(block_on(verify::compare(&model(whole), &model(cut), &stranger, 1))), Code::BadReport);
 }
+
+#[test]
+fn attributes_that_would_fill_the_memory_are_refused() {
+    let image = "(float[N,2,6,6] x) => (float[N,2,M,K] y)";
+    let weight = "<float[2,2,3,3] w>";
+    let cases = [
+        format!("{image} {weight} {{ y = Conv <pads = [99999, 0, 0, 0]> (x, w) }}"),
+        format!("{image} {weight} {{ y = Conv <pads = [30000, 30000, 30000, 30000]> (x, w) }}"),
+        format!("{image} {weight} {{ y = ConvTranspose <strides = [30000, 30000]> (x, w) }}"),
+        format!("{image} {weight} {{ y = ConvTranspose <strides = [1, 1], output_padding = [99999, 0]> (x, w) }}"),
+        format!("{image} <int64[8] p = {{0, 0, 16000000, 16000000, 0, 0, 0, 0}}> {{ y = Pad (x, p) }}"),
+        format!("{image} <int64[8] p = {{0, 0, 4000000000, 0, 0, 0, 0, 0}}> {{ y = Pad (x, p) }}"),
+        format!("{image} <int64[4] r = {{1, 1, 4000000000, 4000000000}}> {{ y = Tile (x, r) }}"),
+        format!("{image} <int64[5] s = {{100000, 100000, 1, 6, 6}}> {{ z = Expand (x, s) y = Relu (z) }}"),
+        format!("{image} <int64[2] s = {{100000, 100000}}> {{ z = ConstantOfShape (s) y = Add (x, z) }}"),
+        format!("{image} <int64[4] s = {{1, 2, 900000, 900000}}> {{ y = Resize <mode = \"linear\"> (x, , , s) }}"),
+    ];
+    for text in cases {
+        let result = Network::load(&model(&text), &Device::cpu()).and_then(|n| run(&n, input(0)));
+        assert_eq!(code(result), Code::TooLarge, "{text}");
+    }
+}

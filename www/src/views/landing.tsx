@@ -56,7 +56,7 @@ function EngineLine() {
   return (
     <p class="engine-line">
       <span class={`lamp lamp-${device?.kind ?? 'none'}`} aria-hidden="true" />
-      {device?.name}: {device?.why}.
+      {device?.name} ({device?.why})
     </p>
   );
 }

@@ -1,7 +1,7 @@
 //! Values that come from shapes and numbers rather than from data.
 
 use super::{Call, Forward, bad_attribute, lengths, one, unsupported};
-use crate::tensor::{DeviceTensor, Kind, by_rank};
+use crate::tensor::{DeviceTensor, Kind, by_rank, count};
 use crate::value::{HostData, HostTensor, Value};
 use lopper_core::onnx::{DataType, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
@@ -19,12 +19,14 @@ pub(super) fn find(op: &str) -> Option<Forward> {
 }
 
 /// More elements than shape arithmetic ever makes on the host.
-const MAX_MADE: usize = 1 << 28;
+const MAX_MADE: usize = 1 << 26;
 
 fn constant_of_shape(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let dims = lengths(&call.ints(0)?.ok_or_else(|| bad_attribute("no shape is given"))?)?;
-    let count = dims.iter().try_fold(1_usize, |a, &b| a.checked_mul(b)).filter(|&c| c <= MAX_MADE);
-    let count = count.ok_or_else(|| Error::new(Code::BadDims, format!("a constant of shape {dims:?} is too large")))?;
+    let count = count(&dims)?;
+    if count > MAX_MADE {
+        return Err(Error::new(Code::TooLarge, format!("a constant of shape {dims:?} is too large")));
+    }
     let value = call.node.attributes.iter().find_map(|a| a.t.as_option());
     let element = match value {
         Some(t) => HostTensor::of(&Stored::from_proto(t, None)?)?.data,

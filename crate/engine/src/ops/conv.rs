@@ -1,7 +1,7 @@
 //! Conv and ConvTranspose.
 
-use super::{Call, Forward, array, bad_shape, lengths, one, unsupported};
-use crate::tensor::DeviceTensor;
+use super::{Call, Forward, MOST, array, bad_shape, lengths, one, small, unsupported};
+use crate::tensor::{DeviceTensor, count};
 use crate::value::Value;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{Slice, Tensor, module};
@@ -30,13 +30,13 @@ impl Window {
     pub(super) fn of(node: &Node, kernel: Vec<usize>, input: &[usize]) -> Result<Self> {
         let axes = kernel.len();
         let list = |name: &str| -> Result<Vec<usize>> {
-            let given = node.ints(name).map(lengths).transpose()?.unwrap_or_else(|| vec![1; axes]);
+            let given = node.ints(name).map(small).transpose()?.unwrap_or_else(|| vec![1; axes]);
             if given.len() != axes || given.contains(&0) {
                 return Err(super::bad_attribute(format!("{name} {given:?} does not fit {axes} axes")));
             }
             Ok(given)
         };
-        if kernel.contains(&0) || input.len() != axes {
+        if kernel.iter().any(|k| !(1..=MOST).contains(k)) || input.len() != axes {
             return Err(bad_shape(format!("a kernel {kernel:?} cannot slide over {input:?}")));
         }
         let mut window =
@@ -44,7 +44,7 @@ impl Window {
         match node.string("auto_pad").unwrap_or("NOTSET") {
             "NOTSET" | "" => {
                 if let Some(pads) = node.ints("pads") {
-                    let pads = lengths(pads)?;
+                    let pads = small(pads)?;
                     if pads.len() != 2 * axes {
                         return Err(super::bad_attribute(format!("pads {pads:?} do not fit {axes} axes")));
                     }
@@ -74,10 +74,15 @@ impl Window {
         self.kernel.iter().zip(&self.dilations).map(|(k, d)| (k - 1) * d + 1).collect()
     }
 
-    /// Refuses windows that do not fit into the padded input even once.
-    pub(super) fn check(&self, input: &[usize]) -> Result<()> {
-        let fits = self.spans().iter().zip(input).zip(&self.pads).all(|((&s, &n), &(b, e))| s <= n + b + e);
-        if fits { Ok(()) } else { Err(bad_shape(format!("a kernel {:?} does not fit into {input:?}", self.kernel))) }
+    /// Refuses windows that do not fit into the padded input even once, and padding that makes it too large to hold;
+    /// `planes` is the number of maps, of images and channels together.
+    pub(super) fn check(&self, planes: usize, input: &[usize]) -> Result<()> {
+        let padded: Vec<usize> = input.iter().zip(&self.pads).map(|(n, (b, e))| n + b + e).collect();
+        if self.spans().iter().zip(&padded).any(|(span, n)| span > n) {
+            return Err(bad_shape(format!("a kernel {:?} does not fit into {input:?}", self.kernel)));
+        }
+        let all: Vec<usize> = [planes].into_iter().chain(padded).collect();
+        count(&all).map(drop)
     }
 
     fn options<const N: usize>(&self, groups: usize) -> Result<ConvOptions<N>> {
@@ -114,11 +119,11 @@ fn spatial(dims: &[usize]) -> Result<(usize, usize, &[usize])> {
 fn conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let (x, w, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
     let (xd, wd) = (x.dims(), w.dims());
-    let (_, channels, input) = spatial(&xd)?;
+    let (batch, channels, input) = spatial(&xd)?;
     let (filters, per_group, kernel) = spatial(&wd)?;
     let groups = check_groups(call.node, channels, filters, per_group, false)?;
     let window = Window::of(call.node, kernel.to_vec(), input)?;
-    window.check(input)?;
+    window.check(batch * channels.max(filters), input)?;
     let bias = check_bias(bias, filters)?;
     one(match input.len() {
         1 => DeviceTensor::from(module::conv1d(x.float()?, w.float()?, bias, window.options::<1>(groups)?)),
@@ -146,12 +151,18 @@ fn check_bias(bias: Option<DeviceTensor>, filters: usize) -> Result<Option<Tenso
 fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let (x, w, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
     let (xd, wd) = (x.dims(), w.dims());
-    let (_, channels, input) = spatial(&xd)?;
+    let (batch, channels, input) = spatial(&xd)?;
     let (filters, per_group, kernel) = spatial(&wd)?;
     let groups = check_groups(call.node, channels, filters, per_group, true)?;
     let bias = check_bias(bias, per_group * groups)?;
     let axes = input.len();
     let (window, extra) = transposed_window(call.node, kernel.to_vec(), input)?;
+    let spans = window.spans();
+    let mut full = vec![batch, per_group * groups];
+    for (((&n, &stride), span), extra) in input.iter().zip(&window.strides).zip(spans).zip(&extra) {
+        full.push(grown(n, stride, span + extra)?);
+    }
+    count(&full)?;
     let symmetric = window.pads.iter().all(|(b, e)| b == e);
     // What cannot be said to burn is cut off afterwards.
     let inside = window.pads.iter().map(|&(b, _)| if symmetric { b } else { 0 }).collect::<Vec<_>>();
@@ -201,11 +212,17 @@ fn transposed_options<const N: usize>(
     Ok(ConvTransposeOptions::new(array(&w.strides)?, array(inside)?, array(extra)?, array(&w.dilations)?, groups))
 }
 
+/// `n * stride + more`, as long as a tensor can be that long.
+fn grown(n: usize, stride: usize, more: usize) -> Result<usize> {
+    let length = n.checked_mul(stride).and_then(|n| n.checked_add(more)).unwrap_or(usize::MAX);
+    count(&[length])
+}
+
 /// The window of a transposed convolution and the rows that are added at the end of each axis.
 fn transposed_window(node: &Node, kernel: Vec<usize>, input: &[usize]) -> Result<(Window, Vec<usize>)> {
     let axes = kernel.len();
     let mut extra = match node.ints("output_padding") {
-        Some(v) => lengths(v)?,
+        Some(v) => small(v)?,
         None => vec![0; axes],
     };
     let auto = node.string("auto_pad").unwrap_or("NOTSET");
@@ -213,14 +230,16 @@ fn transposed_window(node: &Node, kernel: Vec<usize>, input: &[usize]) -> Result
     let same = auto.starts_with("SAME");
     let wanted = match node.ints("output_shape") {
         Some(v) => Some(lengths(v.get(v.len().saturating_sub(axes)..).unwrap_or_default())?),
-        None if same => Some(input.iter().zip(&window.strides).map(|(n, s)| n * s).collect()),
+        None if same => Some(input.iter().zip(&window.strides).map(|(&n, &s)| grown(n, s, 0)).collect::<Result<_>>()?),
         None => None,
     };
     if extra.len() != axes || wanted.as_ref().is_some_and(|w| w.len() != axes) {
         return Err(super::bad_attribute(format!("output_padding or output_shape does not fit {axes} axes")));
     }
     let spans = window.spans();
-    let full = input.iter().zip(&window.strides).zip(&spans).map(|((n, s), span)| (n - 1) * s + span);
+    let full =
+        input.iter().zip(&window.strides).zip(&spans).map(|((&n, &s), &span)| grown(n.saturating_sub(1), s, span));
+    let full = full.collect::<Result<Vec<_>>>()?.into_iter();
     if let Some(wanted) = wanted {
         for (((pad, extra), full), want) in window.pads.iter_mut().zip(&mut extra).zip(full).zip(wanted) {
             let total = (full + *extra).saturating_sub(want);

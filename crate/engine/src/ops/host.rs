@@ -1,7 +1,7 @@
 //! Arithmetic on the host: shapes, counts and small numbers, exact in 64 bits.
 
 use super::{bad_shape, unsupported};
-use crate::tensor::{broadcast, pad_rank};
+use crate::tensor::{broadcast, count, pad_rank};
 use crate::value::{HostData, HostTensor};
 use lopper_core::{Code, Error, Result};
 
@@ -30,6 +30,7 @@ pub(super) fn expand(t: &HostTensor, dims: &[usize]) -> Result<HostTensor> {
     if t.dims == dims {
         return Ok(t.clone());
     }
+    count(dims)?;
     if broadcast(&t.dims, dims)? != dims {
         return Err(bad_shape(format!("shape {:?} cannot be repeated to {dims:?}", t.dims)));
     }

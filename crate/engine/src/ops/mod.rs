@@ -230,6 +230,18 @@ pub(crate) fn lengths(n: &[i64]) -> Result<Vec<usize>> {
     n.iter().map(|&n| length(n)).collect()
 }
 
+/// No window, stride, dilation, pad or block of a real model is larger; products of two of them stay in range.
+const MOST: usize = 1 << 15;
+
+/// Lengths that must not be negative and are those of a window.
+pub(crate) fn small(n: &[i64]) -> Result<Vec<usize>> {
+    let list = lengths(n)?;
+    match list.iter().find(|&&n| n > MOST) {
+        Some(n) => Err(Error::new(Code::TooLarge, format!("an attribute of {n}; {MOST} is the most"))),
+        None => Ok(list),
+    }
+}
+
 /// A list as an array.
 pub(crate) fn array<T: Copy, const N: usize>(list: &[T]) -> Result<[T; N]> {
     <[T; N]>::try_from(list).map_err(|_| bad_attribute(format!("{} numbers found where {N} are needed", list.len())))

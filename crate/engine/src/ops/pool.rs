@@ -1,7 +1,7 @@
 //! Pooling over windows and over whole maps.
 
 use super::conv::Window;
-use super::{Call, Forward, array, bad_shape, lengths, one, unsupported};
+use super::{Call, Forward, array, bad_shape, one, small, unsupported};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::Value;
 use burn::tensor::module;
@@ -20,9 +20,9 @@ pub(super) fn find(op: &str) -> Option<Forward> {
 
 fn window(call: &Call<'_>, dims: &[usize]) -> Result<Window> {
     let input = dims.get(2..).unwrap_or_default();
-    let kernel = lengths(call.node.ints("kernel_shape").unwrap_or_default())?;
+    let kernel = small(call.node.ints("kernel_shape").unwrap_or_default())?;
     let window = Window::of(call.node, kernel, input)?;
-    window.check(input)?;
+    window.check(dims.iter().take(2).product(), input)?;
     if window.pads.iter().zip(window.spans()).any(|(&(b, e), span)| b >= span || e >= span) {
         return Err(bad_shape("padding as wide as the window"));
     }

@@ -1,7 +1,7 @@
 //! Other shapes for the same elements, axes in another order, repetition.
 
-use super::{Call, Forward, array, axis_of, bad_attribute, bad_shape, host, length, lengths, one, unsupported};
-use crate::tensor::{DeviceTensor, broadcast, by_rank};
+use super::{Call, Forward, MOST, array, axis_of, bad_attribute, bad_shape, host, length, lengths, one, unsupported};
+use crate::tensor::{self, DeviceTensor, broadcast, by_rank};
 use crate::value::{HostTensor, Value};
 use lopper_core::Result;
 
@@ -54,7 +54,7 @@ fn reshape(call: &mut Call<'_>) -> Result<Vec<Value>> {
         });
     }
     let open: Vec<usize> = want.iter().enumerate().filter(|(_, d)| **d == -1).map(|(i, _)| i).collect();
-    let known: usize = dims.iter().product();
+    let known = tensor::count(&dims)?;
     match open.as_slice() {
         [] => {}
         [i] if known > 0 && count.is_multiple_of(known) => {
@@ -144,6 +144,8 @@ fn tile(call: &mut Call<'_>) -> Result<Vec<Value>> {
     if times.len() != dims.len() || times.contains(&0) {
         return Err(bad_shape(format!("repeats {times:?} for shape {dims:?}")));
     }
+    let out: Vec<usize> = dims.iter().zip(&times).map(|(d, n)| d.saturating_mul(*n)).collect();
+    tensor::count(&out)?;
     match x {
         Value::Host(h) => {
             let mut t = h.tensor.clone();
@@ -160,8 +162,8 @@ fn tile(call: &mut Call<'_>) -> Result<Vec<Value>> {
 /// Height, width and channels of a map, and the block that goes from one to the other.
 fn blocks(call: &Call<'_>, dims: &[usize]) -> Result<([usize; 4], usize)> {
     let block = length(call.int_or("blocksize", 1))?;
-    if block == 0 {
-        return Err(bad_attribute("a block size of 0"));
+    if !(1..=MOST).contains(&block) {
+        return Err(bad_attribute(format!("a block size of {block}")));
     }
     Ok((array(dims)?, block))
 }

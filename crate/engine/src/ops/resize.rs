@@ -1,7 +1,7 @@
 //! Resize and Upsample: each axis on its own, as a weighted sum of a few neighbours.
 
 use super::{Call, Forward, axis_of, bad_attribute, bad_shape, lengths, one, slice, unsupported};
-use crate::tensor::{DeviceTensor, by_rank};
+use crate::tensor::{DeviceTensor, by_rank, count};
 use crate::value::{HostTensor, Value};
 use burn::tensor::Device;
 use lopper_core::Result;
@@ -116,6 +116,7 @@ fn axes(
     how: &How<'_>,
     device: &Device,
 ) -> Result<DeviceTensor> {
+    count(out)?;
     if out.contains(&0) {
         return Err(unsupported("an empty tensor"));
     }

@@ -2,7 +2,7 @@
 
 use super::reshape::set_shape;
 use super::{Call, Forward, axis_of, bad_attribute, bad_shape, host, lengths, one, unsupported};
-use crate::tensor::{DeviceTensor, by_rank};
+use crate::tensor::{DeviceTensor, by_rank, count};
 use crate::value::{HostTensor, Value};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Int, Slice, Tensor, TensorData};
@@ -123,6 +123,7 @@ fn gather(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let mut out: Vec<usize> = dims.iter().take(axis).copied().collect();
     out.extend(&indices.dims);
     out.extend(dims.iter().skip(axis + 1));
+    count(&out)?;
     one(set_shape(take_value(x, axis, &rows, call.device)?, &out)?)
 }
 
@@ -153,6 +154,9 @@ fn pad(call: &mut Call<'_>) -> Result<Vec<Value>> {
         Some(axes) => axes.iter().map(|&a| axis_of(a, rank)).collect::<Result<Vec<_>>>()?,
         None => (0..rank).collect(),
     };
+    if let Some(wide) = pads.iter().find(|p| p.unsigned_abs() > 1 << 24) {
+        return Err(Error::new(Code::TooLarge, format!("padding of {wide}")));
+    }
     if pads.len() != 2 * axes.len() {
         return Err(bad_attribute(format!("pads {pads:?} for {} axes", axes.len())));
     }
@@ -186,6 +190,8 @@ fn pad(call: &mut Call<'_>) -> Result<Vec<Value>> {
     if !x.is_float() {
         return Err(unsupported("padding of whole numbers"));
     }
+    let padded: Vec<usize> = x.dims().iter().zip(&constant).map(|(n, (b, e))| n + b + e).collect();
+    count(&padded)?;
     let x = x.on(call.device)?;
     by_rank!(rank, D => one(DeviceTensor::from(x.float::<D>()?.pad(constant, PadMode::Constant(value)))))
 }
