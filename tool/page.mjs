@@ -9,7 +9,7 @@ import zlib from 'node:zlib';
 import { Fault, digest, dist, root, run, script, stamp, stamped } from './lib.mjs';
 import { meta } from './policy.mjs';
 
-const sources = ['www', 'vite.config.ts', 'package-lock.json', 'tool/page.mjs', 'tool/policy.mjs'];
+const sources = ['www', 'crate/pipeline/assets', 'vite.config.ts', 'package-lock.json', 'tool/page.mjs', 'tool/policy.mjs'];
 const mark = path.join(root, '.cache', 'page');
 
 const directives = (policy) => policy.split(';').map((part) => part.trim().split(/\s+/).join(' ')).filter(Boolean).sort().join(';');

@@ -24,6 +24,7 @@ const types = {
   '.woff2': 'font/woff2',
   '.txt': 'text/plain; charset=utf-8',
   '.zip': 'application/zip',
+  '.onnx': 'application/octet-stream',
 };
 
 const always = {

@@ -1,4 +1,6 @@
-import { colourZip, smallModel } from './files.js';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { colours, colourZip, smallModel, splitModel } from './files.js';
 import { expect, test } from './page.js';
 import { difference, runBoth, runtimePage } from './runtime.js';
 
@@ -51,4 +53,31 @@ test('the slider, the lock and the keyboard move the estimate', async ({ lopper,
   await lopper.button(/of the MACs$/).click();
   await expect(lopper.step('Proof')).toContainText('The cut model equals');
   await expect(counts.first()).toHaveText('16');
+});
+
+test('a model in two files is read from both, and says so when one is missing', async ({ lopper, page }) => {
+  const [model, weights] = splitModel();
+  await lopper.drop(model);
+  await expect(page.getByRole('alert')).toContainText('small.weights');
+  await lopper.drop(model, weights);
+  await expect(lopper.step('Model')).toContainText('small.onnx');
+  await lopper.button(/^Cut 50/).click();
+  await expect(lopper.step('Proof')).toContainText('The cut model equals the masked original.');
+  const { bytes } = await lopper.download(lopper.button(/^Download the model/));
+  // One file comes out, whatever went in.
+  await lopper.drop({ name: 'again.onnx', bytes });
+  await expect(lopper.step('Model')).toContainText('again.onnx');
+});
+
+test('a folder with one folder a class is read as a zip is', async ({ lopper, page }, info) => {
+  const folder = info.outputPath('colours');
+  for (const { name, bytes } of colours(5)) {
+    await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
+    await writeFile(path.join(folder, name), bytes);
+  }
+  await lopper.drop(smallModel());
+  await expect(lopper.step('Data')).toBeVisible();
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), lopper.step('Data').getByText('Choose a folder').click()]);
+  await chooser.setFiles(folder);
+  await expect(lopper.step('Data')).toContainText('20 images, 4 classes');
 });

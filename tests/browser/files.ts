@@ -45,13 +45,25 @@ function node(op: string, inputs: string[], output: string, attributes: Buffer[]
   );
 }
 
-function tensor(name: string, dims: number[], random: () => number): Buffer {
+/** Data of tensors that lie in a file beside the model. */
+interface Beside {
+  name: string;
+  parts: Buffer[];
+}
+
+function tensor(name: string, dims: number[], random: () => number, beside?: Beside): Buffer {
   const count = dims.reduce((product, size) => product * size, 1);
   // Uniform with the variance that keeps a ReLU network's signals in range.
   const bound = Math.sqrt(6 / Math.max(1, count / (dims[0] ?? 1)));
   const data = Buffer.alloc(count * 4);
   for (let index = 0; index < count; index += 1) data.writeFloatLE((random() * 2 - 1) * bound, index * 4);
-  return block(5, Buffer.concat([...dims.map((size) => whole(1, size)), whole(2, 1), words(8, name), block(9, data)]));
+  const head = [...dims.map((size) => whole(1, size)), whole(2, 1), words(8, name)];
+  if (!beside) return block(5, Buffer.concat([...head, block(9, data)]));
+  const entry = (key: string, value: string): Buffer => block(13, Buffer.concat([words(1, key), words(2, value)]));
+  const offset = beside.parts.reduce((sum, part) => sum + part.length, 0);
+  beside.parts.push(data);
+  const place = [entry('location', beside.name), entry('offset', `${offset}`), entry('length', `${data.length}`), whole(14, 1)];
+  return block(5, Buffer.concat([...head, ...place]));
 }
 
 function port(field: number, name: string, dims: (number | string)[]): Buffer {
@@ -60,7 +72,17 @@ function port(field: number, name: string, dims: (number | string)[]): Buffer {
 }
 
 /** Conv 16, Relu, Conv 24, Relu, global average, Gemm: an untrained classifier of 16 x 16 pictures. */
-export function smallModel(classes = 4): TestFile {
+export const smallModel = (): TestFile => small();
+
+/** The same, with its tensors in a second file. */
+export function splitModel(): [TestFile, TestFile] {
+  const beside: Beside = { name: 'small.weights', parts: [] };
+  const model = small(beside);
+  return [model, { name: beside.name, bytes: Buffer.concat(beside.parts) }];
+}
+
+function small(beside?: Beside): TestFile {
+  const classes = 4;
   const random = randomNumbers(7);
   const conv = [attribute('kernel_shape', [3, 3]), attribute('pads', [1, 1, 1, 1])];
   const graph = Buffer.concat([
@@ -72,12 +94,12 @@ export function smallModel(classes = 4): TestFile {
     node('Flatten', ['e'], 'f', [attribute('axis', 1)]),
     node('Gemm', ['f', 'last.weight', 'last.bias'], 'logits', [attribute('transB', 1)]),
     words(2, 'small'),
-    tensor('first.weight', [16, 3, 3, 3], random),
-    tensor('first.bias', [16], random),
-    tensor('second.weight', [24, 16, 3, 3], random),
-    tensor('second.bias', [24], random),
-    tensor('last.weight', [classes, 24], random),
-    tensor('last.bias', [classes], random),
+    tensor('first.weight', [16, 3, 3, 3], random, beside),
+    tensor('first.bias', [16], random, beside),
+    tensor('second.weight', [24, 16, 3, 3], random, beside),
+    tensor('second.bias', [24], random, beside),
+    tensor('last.weight', [classes, 24], random, beside),
+    tensor('last.bias', [classes], random, beside),
     port(11, 'input', ['N', 3, 16, 16]),
     port(12, 'logits', ['N', classes]),
   ]);
@@ -145,7 +167,7 @@ export function zip(entries: readonly { name: string; bytes: Buffer }[]): Buffer
 }
 
 /** Pictures of four colours, one folder a colour, with noise: learnt within a few steps. */
-export function colourZip(perClass = 60): TestFile {
+export function colours(perClass: number): TestFile[] {
   const random = randomNumbers(11);
   const classes: [string, readonly [number, number, number]][] = [
     ['blue', [60, 80, 190]],
@@ -153,11 +175,12 @@ export function colourZip(perClass = 60): TestFile {
     ['grey', [120, 120, 120]],
     ['red', [190, 70, 60]],
   ];
-  const entries = classes.flatMap(([name, colour]) =>
+  return classes.flatMap(([name, colour]) =>
     Array.from({ length: perClass }, (_, number) => ({
       name: `${name}/${String(number).padStart(3, '0')}.png`,
       bytes: png(16, () => colour.map((value) => Math.round(value + (random() - 0.5) * 110)) as [number, number, number]),
     })),
   );
-  return { name: 'colours.zip', bytes: zip(entries) };
 }
+
+export const colourZip = (): TestFile => ({ name: 'colours.zip', bytes: zip(colours(60)) });

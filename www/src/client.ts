@@ -1,5 +1,6 @@
 /** The page's side of the worker: calls with ids, the worker's life and its end. */
 
+import sampleUrl from '../../crate/pipeline/assets/sample.onnx?url';
 import wasmUrl from '../pkg/lopper_web_bg.wasm?url';
 import type { Answer, Ask, CallName, ControlName, Failure, FromWorker, Progress, ToWorker } from './protocol.js';
 import { text } from './strings.js';
@@ -41,11 +42,18 @@ async function compile(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await response.arrayBuffer());
 }
 
+async function fetchSample(): Promise<Uint8Array> {
+  const response = await fetch(sampleUrl, { credentials: 'same-origin' });
+  if (!response.ok) throw new Error(text.errors.sampleStatus(response.status));
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 export class Client {
   readonly #handlers: Handlers;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #next = 1;
+  #sample: Promise<Uint8Array> | undefined;
 
   constructor(handlers: Handlers) {
     this.#handlers = handlers;
@@ -74,8 +82,17 @@ export class Client {
       });
     });
     compiled ??= compile();
+    this.#sample ??= fetchSample();
+    // Whoever asks for the sample hears of it; everything else works without.
+    this.#sample.catch(() => undefined);
     this.#post({ kind: 'start', module: await compiled });
     return version;
+  }
+
+  /** The sample's file, fetched when the page loads: nothing is requested later. */
+  async sampleModel(): Promise<Uint8Array> {
+    if (!this.#sample) throw new Failed({ code: ENGINE_STOPPED, message: text.errors.notRunning });
+    return (await this.#sample).slice();
   }
 
   /** Ends the worker without a word to `died`; calls under way fail with `message`. */

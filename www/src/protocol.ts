@@ -180,14 +180,21 @@ export interface Sample {
   data: DataSummary;
 }
 
+/** A file's bytes and its path. */
+export interface Named {
+  path: string;
+  bytes: Uint8Array;
+}
+
 /** One line a call: what is asked and what comes back. */
 export interface Calls {
-  open: { ask: { name: string; bytes: Uint8Array }; answer: OpenedModel };
-  sample: { ask: Record<string, never>; answer: Sample };
+  /** The first file is the model; the others may hold tensors of it. */
+  open: { ask: { files: Named[] }; answer: OpenedModel };
+  sample: { ask: { bytes: Uint8Array }; answer: Sample };
   plan: { ask: PlanOptions; answer: Estimate };
   cut: { ask: PlanOptions; answer: CutSummary };
   device: { ask: { choice: DeviceChoice }; answer: DeviceInfo };
-  data: { ask: { name: string; bytes: Uint8Array; options: DataOptions }; answer: DataSummary };
+  data: { ask: { name: string; files: Named[]; options: DataOptions }; answer: DataSummary };
   evaluate: { ask: { which: Which; limit: number | null }; answer: Evaluation };
   tune: { ask: TuneOptions; answer: TuneSummary };
   export: { ask: { which: Which }; answer: Exported };

@@ -1,6 +1,7 @@
 /** The page's state, all of it. Views read it; only `actions/` write it. */
 
 import { computed, signal } from '@preact/signals';
+import type { Picked } from './files.js';
 import type {
   Criterion,
   CutSummary,
@@ -17,7 +18,7 @@ import type {
 } from './protocol.js';
 
 /** Where bytes came from, so that a new worker can read them again. */
-export type Source = { kind: 'sample' } | { kind: 'file'; file: File };
+export type Source = { kind: 'sample' } | { kind: 'files'; files: readonly Picked[] };
 
 export type Engine =
   | { state: 'loading' }

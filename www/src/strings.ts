@@ -50,9 +50,10 @@ export const text = {
   },
   drop: {
     title: 'Drop it here',
-    more: 'An ONNX model, or a zip or npz of images',
+    more: 'An ONNX model, or a zip, npz or folder of images',
     busy: 'Something is still running. Wait for it or stop it, then drop the file again.',
-    unknown: (name: string) => `${name} is neither an ONNX model nor a zip or npz of images. Drop one of these.`,
+    unknown: (name: string) => `${name} is neither an ONNX model nor images, a zip or an npz of images. Drop one of these.`,
+    nothing: 'There is no file in what was dropped. Drop an ONNX model, or a zip, npz or folder of images.',
     dataFirst: (name: string) => `${name} is kept. Open a model, and the images are read for it.`,
   },
   steps: {
@@ -133,8 +134,9 @@ export const text = {
     planning: 'Working out the estimate\u2026',
   },
   data: {
-    lead: 'A zip with one folder a class (JPEG or PNG), or an npz with images and labels.',
+    lead: 'A zip or folder with one folder a class (JPEG or PNG), or an npz with images and labels.',
     choose: 'Choose a zip or npz',
+    chooseFolder: 'Choose a folder',
     change: 'Choose other images',
     normalize: 'Pixel values',
     presets: { imagenet: 'ImageNet', cifar10: 'CIFAR-10', none: '0 to 1', own: 'My own' },
@@ -256,11 +258,13 @@ export const text = {
     engine: 'The engine could not be started.',
     reload: 'Load the page again. If that does not help, use a current Chrome, Edge, Firefox or Safari.',
     wasmStatus: (status: number) => `The server answered ${status} for the engine's file.`,
+    sampleStatus: (status: number) => `The server answered ${status} for the sample's network.`,
     workerScript: 'its script could not be loaded or a message was unreadable',
     workerVanished: 'the browser ended it',
     restarted: 'it was replaced',
     notRunning: 'The engine is not running.',
     tookTooLong: 'it did not stop in time',
+    folder: 'The folder could not be read. Drop it again, or choose it with the button.',
     fileGone: (name: string) => `${name} can no longer be read. It was moved, changed or deleted; choose it again.`,
   },
 };

@@ -1,7 +1,7 @@
 /** The worker: owns the wasm instance, runs one call after the other, and lets pause and cancel overtake them. */
 
 import init, { Lopper } from '../pkg/lopper_web.js';
-import type { Answer, CallName, Failure, FromWorker, Progress, ToWorker } from './protocol.js';
+import type { Answer, CallName, Failure, FromWorker, Named, Progress, ToWorker } from './protocol.js';
 
 type Call = Extract<ToWorker, { kind: 'call' }>;
 
@@ -47,13 +47,19 @@ async function start(module: WebAssembly.Module): Promise<void> {
   send({ kind: 'ready', version: core.version() });
 }
 
+/** Paths and contents as the wasm takes them. */
+const apart = (files: Named[]): [string[], Uint8Array[]] => [files.map(({ path }) => path), files.map(({ bytes }) => bytes)];
+
 async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>> {
   const read = <K extends CallName>(text: string): Answer<K> => JSON.parse(text) as Answer<K>;
   switch (request.call) {
-    case 'open':
-      return read<'open'>(lopper.open(request.ask.bytes, request.ask.name));
+    case 'open': {
+      const [model, ...beside] = request.ask.files;
+      const { path, bytes } = model ?? { path: '', bytes: new Uint8Array() };
+      return read<'open'>(lopper.open(bytes, path.slice(path.lastIndexOf('/') + 1), ...apart(beside)));
+    }
     case 'sample':
-      return read<'sample'>(await lopper.sample());
+      return read<'sample'>(await lopper.sample(request.ask.bytes));
     case 'plan':
       return read<'plan'>(lopper.plan(JSON.stringify(request.ask)));
     case 'cut':
@@ -61,8 +67,8 @@ async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>
     case 'device':
       return read<'device'>(await lopper.device(request.ask.choice));
     case 'data': {
-      const { name, bytes, options } = request.ask;
-      return read<'data'>(await lopper.data(name, bytes, JSON.stringify(options)));
+      const { name, files, options } = request.ask;
+      return read<'data'>(await lopper.data(name, ...apart(files), JSON.stringify(options)));
     }
     case 'evaluate':
       return read<'evaluate'>(await lopper.evaluate(JSON.stringify(request.ask)));

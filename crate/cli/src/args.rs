@@ -202,7 +202,7 @@ pub struct Copy {
 /// Arguments of `sample-train`.
 #[derive(Debug, Group)]
 pub struct SampleTrain {
-    /// Where the model goes; the build embeds crate/pipeline/assets/sample.onnx.
+    /// Where the model goes; the page takes crate/pipeline/assets/sample.onnx.
     pub output: PathBuf,
     /// Passes over the 10,000 drawn images.
     #[arg(long, default_value_t = 10)]

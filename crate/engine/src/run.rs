@@ -63,12 +63,9 @@ impl Network {
         Self::build(graph, device, wanted)?.prepared()
     }
 
-    /// Says whether every node can be run, without loading anything.
-    ///
-    /// # Errors
-    /// [`Code::Unsupported`], naming all nodes that cannot be run.
-    pub fn check(graph: &Graph) -> Result<()> {
-        runnable(graph, &needed(graph, &graph.outputs))
+    /// The nodes that the outputs need and that cannot be run; nothing is loaded.
+    pub fn refused(graph: &Graph) -> Vec<NodeId> {
+        refused(graph, &needed(graph, &graph.outputs))
     }
 
     /// Puts a classifier on a device. Its only output is what goes into the final softmax, if there is one.
@@ -342,12 +339,16 @@ fn to_run<'a>(graph: &'a Graph, needed: &'a HashSet<NodeId>) -> impl Iterator<It
     })
 }
 
+/// The nodes that have no forward.
+fn refused(graph: &Graph, needed: &HashSet<NodeId>) -> Vec<NodeId> {
+    to_run(graph, needed).filter(|(_, node)| ops::find(node).is_none()).map(|(id, _)| id).collect()
+}
+
 /// Fails with the names of all nodes that have no forward.
 fn runnable(graph: &Graph, needed: &HashSet<NodeId>) -> Result<()> {
-    let refused: Vec<String> =
-        to_run(graph, needed).filter(|(_, node)| ops::find(node).is_none()).map(|(_, node)| node.place()).collect();
-    if refused.is_empty() {
+    let places: Vec<String> = refused(graph, needed).into_iter().map(|id| graph.nodes[id].place()).collect();
+    if places.is_empty() {
         return Ok(());
     }
-    Err(Error::new(Code::Unsupported, format!("these nodes cannot be run yet: {}", refused.join(", "))))
+    Err(Error::new(Code::Unsupported, format!("these nodes cannot be run yet: {}", places.join(", "))))
 }

@@ -70,7 +70,7 @@ impl Session {
     pub async fn restore(&mut self, bytes: &[u8]) -> Result<()> {
         let restored = unpack(bytes)?;
         let opened = self.opened()?;
-        if restored.header.model != opened.sha256 {
+        if restored.header.model != opened.sha256() {
             return Err(broken("it belongs to another model"));
         }
         if restored.header.plan.as_ref() != opened.cut.as_ref().map(|c| &c.options) {

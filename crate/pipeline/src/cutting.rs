@@ -44,7 +44,7 @@ impl Session {
         let sizes = Change { before: opened.bytes.len() as u64, after: bytes.len() as u64 };
         let mut report = Report::new(&ReportInput {
             name: &opened.name,
-            sha256: &opened.sha256,
+            sha256: opened.sha256(),
             bytes: sizes,
             model: &opened.model,
             graph: &opened.graph,

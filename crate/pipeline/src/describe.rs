@@ -3,7 +3,7 @@
 use crate::summary::{GroupSummary, ModelSummary, OpenedModel, Port, Unsupported};
 use lopper_core::channels::{Channels, Group, Role};
 use lopper_core::cut::Kept;
-use lopper_core::graph::{Graph, ValueId};
+use lopper_core::graph::{Graph, Node, ValueId};
 use lopper_core::plan::{Cost, cost};
 use lopper_core::report::pin_infos;
 use lopper_core::{Result, ops};
@@ -45,18 +45,13 @@ fn port(graph: &Graph, id: ValueId) -> Port {
 }
 
 fn unsupported(graph: &Graph) -> Vec<Unsupported> {
-    let mut out: Vec<Unsupported> = (graph.nodes.iter())
+    let entry = |n: &Node, why: &str| Unsupported { node: n.name.clone(), op: n.op_type.clone(), why: why.to_owned() };
+    let unruled = (graph.nodes.iter())
         .filter(|(_, n)| ops::lookup(n).is_none())
-        .map(|(_, n)| Unsupported {
-            node: n.name.clone(),
-            op: n.op_type.clone(),
-            why: "there is no dependency rule for it: what it touches stays whole".to_owned(),
-        })
-        .collect();
-    if let Err(e) = Network::check(graph) {
-        out.push(Unsupported { node: String::new(), op: String::new(), why: e.message().to_owned() });
-    }
-    out
+        .map(|(_, n)| entry(n, "there is no dependency rule for it: what it touches stays whole"));
+    let refused = (Network::refused(graph).into_iter())
+        .map(|id| entry(&graph.nodes[id], "it cannot be run here: no proof, evaluation or fine-tuning"));
+    unruled.chain(refused).collect()
 }
 
 /// Positions of shape constants form groups too; nothing hangs on them.

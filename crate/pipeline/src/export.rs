@@ -179,7 +179,7 @@ impl Session {
 }
 
 fn model_info(opened: &Opened) -> ModelInfo {
-    ModelInfo { name: opened.name.clone(), sha256: opened.sha256.clone(), opset: opened.graph.opset }
+    ModelInfo { name: opened.name.clone(), sha256: opened.sha256().to_owned(), opset: opened.graph.opset }
 }
 
 fn json(value: &impl Serialize) -> Result<String> {

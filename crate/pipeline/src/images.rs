@@ -20,9 +20,22 @@ const THUMBNAIL_SIDE: usize = 96;
 pub enum Source {
     /// A zip with one folder a class, or numpy's `.npz`.
     Archive(Bytes),
+    /// Image files, each with its path: one folder a class.
+    Entries(Vec<(String, Bytes)>),
     /// A folder on disk.
     #[cfg(not(target_family = "wasm"))]
     Folder(std::path::PathBuf),
+}
+
+impl From<Vec<(String, Bytes)>> for Source {
+    /// A lone file that does not begin as a JPEG or PNG does is an archive.
+    fn from(mut files: Vec<(String, Bytes)>) -> Self {
+        let image = |bytes: &Bytes| bytes.starts_with(&[0xff, 0xd8]) || bytes.starts_with(b"\x89PNG");
+        match files.pop() {
+            Some((_, lone)) if files.is_empty() && !image(&lone) => Self::Archive(lone),
+            last => Self::Entries(files.into_iter().chain(last).collect()),
+        }
+    }
 }
 
 /// Loaded images with their split.
@@ -57,6 +70,7 @@ impl Session {
                 return self.adopt(name, dataset, normalization, options);
             }
             Source::Archive(bytes) => ImageLoader::zip(bytes, want, Limits::default())?,
+            Source::Entries(entries) => ImageLoader::entries(entries, want, Limits::default())?,
             #[cfg(not(target_family = "wasm"))]
             Source::Folder(path) => ImageLoader::folder(&path, want, Limits::default())?,
         };

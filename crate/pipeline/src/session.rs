@@ -17,14 +17,14 @@ use lopper_core::plan::{Plan, PlanOptions, cost, plan};
 use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
 use lopper_core::{Code, Error, Result};
 use lopper_engine::{Device, DeviceChoice, DeviceKind, HostTensor, Network};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The opened model with everything that was found out about it.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) name: String,
     pub(crate) bytes: Bytes,
-    pub(crate) sha256: String,
+    digest: OnceLock<String>,
     pub(crate) model: Model,
     pub(crate) graph: Graph,
     pub(crate) channels: Channels,
@@ -32,6 +32,13 @@ pub(crate) struct Opened {
     pub(crate) accuracy: Accuracy,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
+}
+
+impl Opened {
+    /// The file's SHA-256, taken when somebody first asks: a large file needs longer for it than for all its groups.
+    pub(crate) fn sha256(&self) -> &str {
+        self.digest.get_or_init(|| sha256(&self.bytes))
+    }
 }
 
 /// One model on its way from open to download.
@@ -84,7 +91,7 @@ impl Session {
         self.restored = None;
         let opened = Opened {
             name: name.to_owned(),
-            sha256: sha256(&bytes),
+            digest: OnceLock::new(),
             bytes,
             model,
             graph,

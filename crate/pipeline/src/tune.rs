@@ -73,7 +73,7 @@ impl Session {
         }
         let header = Header {
             lopper: env!("CARGO_PKG_VERSION").to_owned(),
-            model: opened.sha256.clone(),
+            model: opened.sha256().to_owned(),
             plan: opened.cut.as_ref().map(|c| c.options.clone()),
             tune: options.clone(),
             steps: [0, total],

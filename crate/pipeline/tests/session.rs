@@ -1,6 +1,7 @@
 //! A session from open to download, on the sample.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use bytes::Bytes;
 use lopper_pipeline::{
     Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, Scope, Session, Target, TuneOptions, Unproved,
     Which, block_on,
@@ -8,6 +9,8 @@ use lopper_pipeline::{
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
+
+static SAMPLE: &[u8] = include_bytes!("../assets/sample.onnx");
 
 /// A host that writes down what it is told, and cancels or pauses at a chosen breath.
 struct Notes {
@@ -85,7 +88,7 @@ fn tuning(steps: usize) -> TuneOptions {
 
 fn sample() -> Session {
     let mut session = Session::new();
-    let summary = block_on(session.load_sample(&Notes::new())).unwrap();
+    let summary = block_on(session.load_sample(Bytes::from_static(SAMPLE), &Notes::new())).unwrap();
     assert_eq!((summary.data.images, summary.data.classes.len()), (2400, 10));
     session
 }

@@ -7,7 +7,9 @@
 mod page;
 
 use js_sys::{Float32Array, Function, Uint8Array};
-use lopper_pipeline::{Code, Control, DeviceChoice, Error, HostTensor, Result, Session, Source, Unproved, Which};
+use lopper_pipeline::{
+    Bytes, Code, Control, DeviceChoice, Error, HostTensor, Result, Session, Source, Unproved, Which,
+};
 use page::Page;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,14 +57,14 @@ impl Lopper {
         Ok(())
     }
 
-    /// Opens a model: a summary, its groups, its pins.
-    pub fn open(&self, bytes: Vec<u8>, name: &str) -> Answer<String> {
-        self.at_once(|session| text(session.open(bytes, name)?))
+    /// Opens a model: a summary, its groups, its pins. `paths` and `contents` are files that hold tensors of it.
+    pub fn open(&self, bytes: Vec<u8>, name: &str, paths: Vec<String>, contents: Vec<Uint8Array>) -> Answer<String> {
+        self.at_once(|session| text(session.open_with(bytes, name, &files(paths, &contents))?))
     }
 
-    /// Opens the project's own model and images.
-    pub async fn sample(&self) -> Answer<String> {
-        self.in_steps(async |session, page| text(&session.load_sample(page).await?)).await
+    /// Opens the project's own model, whose bytes the page has, and draws its images.
+    pub async fn sample(&self, model: Vec<u8>) -> Answer<String> {
+        self.in_steps(async |session, page| text(&session.load_sample(model.into(), page).await?)).await
     }
 
     /// What a cut would bring.
@@ -82,10 +84,16 @@ impl Lopper {
         self.in_steps(async |session, _| text(&session.device(choice?).await?)).await
     }
 
-    /// Reads a zip or npz of images.
-    pub async fn data(&self, name: &str, bytes: Vec<u8>, options: &str) -> Answer<String> {
+    /// Reads a zip, an npz, or a folder of images.
+    pub async fn data(
+        &self,
+        name: &str,
+        paths: Vec<String>,
+        contents: Vec<Uint8Array>,
+        options: &str,
+    ) -> Answer<String> {
         let (name, options) = (name.to_owned(), options.to_owned());
-        let source = Source::Archive(bytes.into());
+        let source = Source::from(files(paths, &contents));
         self.in_steps(async |session, page| text(&session.load_data(&name, source, &parsed(&options)?, page).await?))
             .await
     }
@@ -161,6 +169,10 @@ impl Lopper {
         self.session.replace(Some(session));
         result.map_err(|e| thrown(&e))
     }
+}
+
+fn files(paths: Vec<String>, contents: &[Uint8Array]) -> Vec<(String, Bytes)> {
+    paths.into_iter().zip(contents.iter().map(|bytes| bytes.to_vec().into())).collect()
 }
 
 fn usage(message: String) -> Error {

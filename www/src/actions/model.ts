@@ -2,33 +2,37 @@
 
 import { batch, effect } from '@preact/signals';
 import { ENGINE_STOPPED, Failed } from '../client.js';
+import { type Picked, buffers, fromDrop, read, sort, title } from '../files.js';
 import type { DataSummary, OpenedModel, PlanOptions } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-import { readFile } from './reopen.js';
 import { clearNotices, client, notify, runTask } from './session.js';
 
-const ending = (name: string): string => name.slice(name.lastIndexOf('.') + 1).toLowerCase();
-const isModel = (file: File): boolean => ending(file.name) === 'onnx';
-const isData = (file: File): boolean => ['zip', 'npz'].includes(ending(file.name));
-
 /** Takes whatever was dropped or chosen: a model, images, or both at once. */
-export async function take(files: readonly File[]): Promise<void> {
+export async function take(files: readonly Picked[]): Promise<void> {
   if (store.busy.value) {
     notify('info', text.drop.busy);
     return;
   }
   clearNotices();
-  const model = files.find(isModel);
-  const images = files.find(isData);
-  const other = files.find((file) => !isModel(file) && !isData(file));
-  if (other) notify('bad', text.drop.unknown(other.name));
-  if (model && !(await openModel(model))) return;
-  if (!images) return;
+  const { model, beside, images, stranger } = sort(files);
+  if (stranger) notify('bad', text.drop.unknown(stranger.file.name));
+  if (files.length === 0) notify('bad', text.drop.nothing);
+  if (model && !(await openModel([model, ...beside]))) return;
+  if (images.length === 0) return;
   if (store.model.value) await loadData(images);
   else {
-    store.dataSource.value = { kind: 'file', file: images };
-    notify('info', text.drop.dataFirst(images.name));
+    store.dataSource.value = { kind: 'files', files: images };
+    notify('info', text.drop.dataFirst(title(images)));
+  }
+}
+
+/** Takes a drop, folders included. */
+export async function takeDrop(transfer: DataTransfer | null): Promise<void> {
+  try {
+    await take(await fromDrop(transfer));
+  } catch (thrown) {
+    notify('bad', thrown instanceof Error ? thrown.message : String(thrown));
   }
 }
 
@@ -69,15 +73,15 @@ function forgetCut(): void {
   forgetTune();
 }
 
-async function openModel(file: File): Promise<boolean> {
+async function openModel(picked: readonly Picked[]): Promise<boolean> {
   const opened = await runTask('open', async () => {
-    const bytes = await readFile(file);
-    return client.call('open', { name: file.name, bytes }, { transfer: [bytes.buffer] });
+    const files = await read(picked);
+    return client.call('open', { files }, { transfer: buffers(files) });
   });
   if (!opened) return false;
   const images = store.dataSource.value;
-  adopt(opened, { kind: 'file', file });
-  if (images?.kind === 'file') await loadData(images.file);
+  adopt(opened, { kind: 'files', files: picked });
+  if (images?.kind === 'files') await loadData(images.files);
   else {
     // The sample's images are gone, and what fits them rarely fits others.
     if (images) store.normalize.value = store.DEFAULT_NORMALIZE;
@@ -86,14 +90,14 @@ async function openModel(file: File): Promise<boolean> {
   return true;
 }
 
-export async function loadData(file: File, normalize: string = store.normalize.value): Promise<boolean> {
+export async function loadData(picked: readonly Picked[], normalize: string = store.normalize.value): Promise<boolean> {
   const summary = await runTask('data', async (progress) => {
-    const bytes = await readFile(file);
+    const files = await read(picked);
     const options = { normalize, seed: store.seed.value };
-    return client.call('data', { name: file.name, bytes, options }, { transfer: [bytes.buffer], progress });
+    return client.call('data', { name: title(picked), files, options }, { transfer: buffers(files), progress });
   });
   if (!summary) return false;
-  adoptData(summary, { kind: 'file', file });
+  adoptData(summary, { kind: 'files', files: picked });
   return true;
 }
 
@@ -102,7 +106,7 @@ export async function setNormalize(value: string): Promise<void> {
   const before = store.normalize.value;
   store.normalize.value = value;
   const source = store.dataSource.value;
-  if (store.data.value && source?.kind === 'file' && !(await loadData(source.file, value))) {
+  if (store.data.value && source?.kind === 'files' && !(await loadData(source.files, value))) {
     store.normalize.value = before;
   }
 }

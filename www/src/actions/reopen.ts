@@ -1,16 +1,9 @@
 /** Puts a fresh worker where the old one was: model, images, cut, checkpoint. */
 
 import type { Client } from '../client.js';
+import { buffers, read, title } from '../files.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-
-export const readFile = async (file: File): Promise<Uint8Array> => {
-  try {
-    return new Uint8Array(await file.arrayBuffer());
-  } catch {
-    throw new Error(text.errors.fileGone(file.name));
-  }
-};
 
 /** Returns the names of what came back, for the message. */
 export async function reopen(client: Client): Promise<string[]> {
@@ -18,18 +11,18 @@ export async function reopen(client: Client): Promise<string[]> {
   const source = store.modelSource.value;
   if (!source) return back;
   if (source.kind === 'sample') {
-    await client.call('sample', {});
+    await client.call('sample', { bytes: await client.sampleModel() });
   } else {
-    const bytes = await readFile(source.file);
-    await client.call('open', { name: source.file.name, bytes }, { transfer: [bytes.buffer] });
+    const files = await read(source.files);
+    await client.call('open', { files }, { transfer: buffers(files) });
   }
   back.push(text.recovery.model);
 
   const images = store.dataSource.value;
-  if (store.data.value && images?.kind === 'file') {
-    const bytes = await readFile(images.file);
+  if (store.data.value && images?.kind === 'files') {
+    const files = await read(images.files);
     const options = { normalize: store.data.value.normalize, seed: store.seed.value };
-    await client.call('data', { name: images.file.name, bytes, options }, { transfer: [bytes.buffer] });
+    await client.call('data', { name: title(images.files), files, options }, { transfer: buffers(files) });
     back.push(text.recovery.images);
   }
 

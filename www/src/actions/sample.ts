@@ -7,7 +7,7 @@ import { evaluate, fineTune } from './run.js';
 import { clearNotices, client, runTask } from './session.js';
 
 async function openSample(): Promise<boolean> {
-  const sample = await runTask('open', () => client.call('sample', {}));
+  const sample = await runTask('open', async () => client.call('sample', { bytes: await client.sampleModel() }));
   if (!sample) return false;
   batch(() => {
     adopt(sample.model, { kind: 'sample' });

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { take } from '../actions/model.js';
+import { takeDrop } from '../actions/model.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { Card } from './card.js';
@@ -43,7 +43,7 @@ function DropZone() {
       event.preventDefault();
       depth = 0;
       over.value = false;
-      void take([...(event.dataTransfer?.files ?? [])]);
+      void takeDrop(event.dataTransfer);
     };
     const end = new AbortController();
     window.addEventListener('dragenter', enter, end);

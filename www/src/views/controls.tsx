@@ -2,6 +2,7 @@ import type { Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import * as format from '../format.js';
 import { cancel } from '../actions/session.js';
+import { type Picked, fromList } from '../files.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 
@@ -111,18 +112,23 @@ export function FileButton(props: {
   primary?: boolean;
   disabled?: boolean;
   multiple?: boolean;
-  take(files: File[]): void;
+  /** Choose a folder with all that is in it. */
+  folder?: boolean;
+  take(files: Picked[]): void;
 }) {
   return (
     <label class={`button file-button${props.primary ? ' primary' : ''}`}>
       <input
         type="file"
         accept={props.accept}
+        ref={(input) => {
+          if (input) input.webkitdirectory = props.folder ?? false;
+        }}
         disabled={props.disabled}
         multiple={props.multiple}
         onChange={(event) => {
           const input = event.currentTarget;
-          const files = [...(input.files ?? [])];
+          const files = fromList(input.files ?? []);
           // The same file chosen twice should be read twice.
           input.value = '';
           if (files.length > 0) props.take(files);

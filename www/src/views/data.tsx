@@ -154,6 +154,7 @@ export function DataStep() {
           disabled={busy}
           take={(files) => void take(files)}
         />
+        <FileButton label={text.data.chooseFolder} accept="" folder disabled={busy} take={(files) => void take(files)} />
         <Normalize />
       </div>
       <TaskProgress name="data" />

@@ -78,7 +78,7 @@ export function Landing() {
           <div class="hero-actions">
             <FileButton
               label={text.landing.choose}
-              accept=".onnx,.zip,.npz"
+              accept=".onnx,.zip,.npz,.data,.bin,.weights"
               primary
               multiple
               disabled={!ready}

@@ -24,6 +24,26 @@ pub trait ExternalData {
     fn load(&self, location: &str) -> Result<Bytes>;
 }
 
+/// Files that a person gave together with the model, each with its path. A location names the file of just that path, or the
+/// only one whose path ends with it.
+impl ExternalData for Vec<(String, Bytes)> {
+    fn load(&self, location: &str) -> Result<Bytes> {
+        let inside =
+            |path: &str| path.strip_suffix(location).is_some_and(|folder| folder.is_empty() || folder.ends_with('/'));
+        let mut found = self.iter().filter(|(path, _)| inside(path));
+        match (found.next(), found.next()) {
+            (Some((_, bytes)), None) => Ok(bytes.clone()),
+            (None, _) => NoExternalData.load(location),
+            (Some((a, _)), Some((b, _))) => Err(Error::new(
+                Code::ExternalMissing,
+                format!(
+                    "the model keeps tensors in {location:?}, which could be {a:?} or {b:?}: give only one of them"
+                ),
+            )),
+        }
+    }
+}
+
 /// For models that must hold all their data themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct NoExternalData;

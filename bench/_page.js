@@ -1,0 +1,89 @@
+// Runs in the page: see page.mjs.
+import * as tfjs from './_tfjs.js';
+
+const BATCH = 32;
+const row = (who, what, figure) => console.log(`${who.padEnd(28)} ${what.padEnd(44)} ${figure}`);
+const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
+const sorted = (list) => [...list].sort((a, b) => a - b);
+const median = (list) => sorted(list)[list.length >> 1];
+const spread = (list) => `${median(list).toFixed(1)} (${sorted(list)[0].toFixed(1)}-${sorted(list).at(-1).toFixed(1)})`;
+
+async function times(work, runs, warm = 1) {
+  const list = [];
+  for (let i = 0; i < warm + runs; i += 1) {
+    const start = performance.now();
+    await work();
+    if (i >= warm) list.push(performance.now() - start);
+  }
+  return list;
+}
+
+async function engine() {
+  const core = await import('/pkg/lopper_web.js');
+  await core.default();
+  const steps = [];
+  const progress = (text) => {
+    if (JSON.parse(text).task === 'tune') steps.push(performance.now());
+  };
+  const died = (message) => console.log(`the engine died: ${message}`);
+  return { lopper: new core.Lopper(progress, () => undefined, died), steps };
+}
+
+const half = JSON.stringify({ criterion: 'l1', scope: 'group', target: { ratio: 0.5 }, floor: null, multiple: null, locks: [], seed: 0 });
+
+async function cutting() {
+  const { lopper } = await engine();
+  const model = await bytes('/files/resnet18.onnx');
+  const open = await times(() => lopper.open(model, 'resnet18.onnx', [], []), 11, 3);
+  const plan = await times(() => lopper.plan(half), 11, 3);
+  const cuts = [];
+  for (let i = 0; i < 3; i += 1) {
+    lopper.open(model, 'resnet18.onnx', [], []);
+    await lopper.cut(half);
+    cuts.push(JSON.parse(lopper.report('cut')).seconds);
+  }
+  row('lopper, wasm, resnet18', 'open (copy, SHA-256, graph, groups), ms', spread(open));
+  row('lopper, wasm, resnet18', 'plan, ms', spread(plan));
+  for (const part of Object.keys(cuts[0])) row('lopper, wasm, resnet18', `${part}, ms (report)`, spread(cuts.map((c) => c[part] * 1e3)));
+}
+
+async function runtime(input) {
+  const ort = await import('/ort/ort.wasm.min.mjs');
+  ort.env.wasm.numThreads = 1;
+  const session = await ort.InferenceSession.create(await bytes('/golden/resnet20_simplified.onnx'));
+  const tensor = new ort.Tensor('float32', input, [BATCH, 3, 32, 32]);
+  const list = await times(() => session.run({ [session.inputNames[0]]: tensor }), 11, 3);
+  row('onnxruntime-web, wasm, 1 thread', 'evaluation, images/s', ((BATCH / median(list)) * 1e3).toFixed(0));
+}
+
+async function ours(device, input, { runs, steps }) {
+  const own = await engine();
+  const { lopper } = own;
+  const start = performance.now();
+  const answer = JSON.parse(await lopper.device(device));
+  row(`lopper, ${device}`, 'open the device, self-test included, s', `${((performance.now() - start) / 1e3).toFixed(1)} (${answer.kind})`);
+  lopper.open(await bytes('/golden/resnet20_simplified.onnx'), 'resnet20.onnx', [], []);
+  const shape = JSON.stringify([BATCH, 3, 32, 32]);
+  const list = await times(() => lopper.run('original', input, shape), runs);
+  row(`lopper, ${device}`, 'evaluation, images/s', ((BATCH / median(list)) * 1e3).toFixed(1));
+  await lopper.data('sgd640', ['sgd640.npz'], [await bytes('/golden/sgd640.npz')], JSON.stringify({ normalize: 'cifar10', seed: 0, validation: 0, test: 0 }));
+  own.steps.length = 0;
+  await lopper.tune(JSON.stringify({ epochs: 1, steps, learning_rate: 0.002, batch: BATCH, seed: 0, resume: false }));
+  const gaps = own.steps.slice(1).map((at, i) => at - own.steps[i]);
+  row(`lopper, ${device}`, 'training step, ms', spread(gaps.slice(1)));
+}
+
+/** Measures the named parts: core, cpu, gpu; peers adds TensorFlow.js, which takes minutes. */
+export async function main(parts) {
+  const input = Float32Array.from({ length: BATCH * 3 * 32 * 32 }, (_, i) => Math.sin(i * 12.9898) * 2);
+  if (parts.includes('core')) await cutting();
+  if (parts.includes('cpu')) {
+    await runtime(input);
+    await ours('cpu', input, { runs: 11, steps: 20 });
+    if (parts.includes('peers')) await tfjs.measure('cpu', input, { runs: 2, steps: 2, times, row, spread, median });
+  }
+  if (parts.includes('gpu')) {
+    await ours('gpu', input, { runs: 2, steps: 4 });
+    if (parts.includes('peers')) await tfjs.measure('webgpu', input, { runs: 2, steps: 4, times, row, spread, median });
+  }
+}

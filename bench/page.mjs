@@ -1,0 +1,72 @@
+// In one page of Chromium: opening and cutting resnet18; ResNet-20 at batch 32 on the CPU and on WebGPU (a software adapter),
+// inference against onnxruntime-web and training against TensorFlow.js.
+import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { chromium } from '@playwright/test';
+import { chromium as browserPath } from '../tool/chromium.mjs';
+import { Fault, cache, pkg, root, run, script } from '../tool/lib.mjs';
+import { listen } from '../tool/serve.mjs';
+import { buildWasm } from '../tool/wasm.mjs';
+
+const PEERS = ['@tensorflow/tfjs@4.22.0', '@tensorflow/tfjs-backend-webgpu@4.22.0'];
+const types = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.html': 'text/html' };
+
+async function peers() {
+  const place = path.join(cache, 'bench-node');
+  const tf = path.join(place, 'node_modules/@tensorflow');
+  if (!existsSync(path.join(tf, 'tfjs-backend-webgpu')) || !existsSync(path.join(tf, 'tfjs'))) {
+    console.log('Installing peers:', ...PEERS);
+    await mkdir(place, { recursive: true });
+    await writeFile(path.join(place, 'package.json'), '{"private":true}');
+    await run('npm', ['install', '--no-audit', '--no-fund', '--silent', ...PEERS], { cwd: place });
+  }
+  return tf;
+}
+
+async function resnet18() {
+  const place = path.join(cache, 'zoo');
+  const file = path.join(place, 'resnet18.onnx');
+  if (!existsSync(file)) await run('python3', [path.join(root, '../shared/zoo/unpack.py'), place], { quiet: true });
+  return file;
+}
+
+script(import.meta.url, async () => {
+  const golden = path.join(root, '../shared/golden');
+  if (!existsSync(golden)) throw new Fault('../shared is missing: the models of this bench are there');
+  if (!process.env.LOPPER_PKG) await buildWasm();
+  const tf = await peers();
+  const folders = {
+    pkg: process.env.LOPPER_PKG ?? pkg,
+    ort: path.join(root, 'node_modules/onnxruntime-web/dist'),
+    tfjs: path.join(tf, 'tfjs/dist'),
+    tfgpu: path.join(tf, 'tfjs-backend-webgpu/dist'),
+    bench: path.join(root, 'bench'),
+    golden,
+  };
+  const files = { 'resnet18.onnx': await resnet18() };
+  const { server, address } = await listen({ dir: root, port: 0, base: '/' });
+  const browser = await chromium.launch({
+    executablePath: await browserPath(),
+    args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+  });
+  try {
+    const page = await browser.newPage();
+    page.on('pageerror', (error) => console.error(error.message));
+    page.on('console', (message) => { if (message.type() === 'log') console.log(message.text()); });
+    // Nothing of this page is served: every file comes through here, without the site's policy.
+    await page.route('**/*', async (route) => {
+      const [, folder, name] = new URL(route.request().url()).pathname.split('/');
+      if (!name) return route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>bench</title>' });
+      const file = files[name] ?? path.join(folders[folder] ?? '/nowhere', name);
+      return existsSync(file) ? route.fulfill({ contentType: types[path.extname(file)] ?? 'application/octet-stream', body: await readFile(file) }) : route.abort();
+    });
+    await page.goto(address);
+    const parts = process.env.LOPPER_BENCH?.split(',') ?? ['core', 'cpu', 'gpu', 'peers'];
+    await page.evaluate(async (parts) => (await import('/bench/_page.js')).main(parts), parts);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+});
