@@ -64,7 +64,13 @@ fn block(b: &mut Builder, x: &Value, live: &[Value]) -> Value {
 /// What nothing reads goes through a last layer, or is an output as it is.
 fn finish(b: &mut Builder, live: &[Value]) {
     let read: Vec<String> = b.spec.steps.iter().flat_map(|s| s.inputs.clone()).collect();
-    let ends: Vec<Value> = live.iter().filter(|v| !read.contains(&v.name)).cloned().collect();
+    let last = live.len() - 1;
+    let ends: Vec<Value> = live
+        .iter()
+        .enumerate()
+        .filter(|(i, v)| *i == last || !read.contains(&v.name))
+        .map(|(_, v)| v.clone())
+        .collect();
     for (k, end) in ends.iter().rev().enumerate() {
         if k > 0 && b.one_in(3) {
             continue;

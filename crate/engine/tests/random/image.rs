@@ -170,7 +170,7 @@ impl Builder {
 
     fn image_norm(&mut self, x: &Value) -> Value {
         let [n, c, h, w] = [x.dims[0], x.dims[1], x.dims[2], x.dims[3]];
-        match self.below(5) {
+        match self.below(4) {
             0 => {
                 let t = self.transpose(x, &[0, 2, 3, 1]);
                 let t = self.layer_norm(&t);
@@ -189,7 +189,6 @@ impl Builder {
                 let y = self.same("Mul", "", &[&y, &s]);
                 self.same("Add", "", &[&y, &b])
             }
-            3 => self.same("LRN", "size = 3, alpha = 0.5", &[x]),
             _ => self.batch_norm(x),
         }
     }
