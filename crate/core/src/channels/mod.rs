@@ -112,13 +112,13 @@ impl State {
         if let Some(layout) = self.layouts.get(&v) {
             return layout.clone();
         }
-        let value = &graph.values[v];
+        let tensor = &graph.values[v].tensor;
+        let stored = tensor.as_ref().filter(|t| !t.is_empty()).map(|t| t.dims.clone());
         let mut layout = Layout::default();
-        if let Some(tensor) = &value.tensor {
+        if let Some(dims) = stored.or_else(|| graph.filled(v).map(|f| f.0)) {
             let blocks = declared_blocks(graph, v);
-            let axes = tensor.dims.iter().enumerate().filter(|(_, n)| **n > 1 && !tensor.is_empty());
-            for (axis, &n) in axes {
-                let divides = |b: &Blocks| tensor.dims.get(b.axis).is_some_and(|d| d % b.count.max(1) == 0);
+            for (axis, &n) in dims.iter().enumerate().filter(|(_, n)| **n > 1) {
+                let divides = |b: &Blocks| dims.get(b.axis).is_some_and(|d| d % b.count.max(1) == 0);
                 let block = blocks.iter().find(|b| b.0 == axis).map(|b| b.1).filter(divides);
                 let count = n.saturating_mul(block.map_or(1, |b| b.count));
                 if count > MAX_POSITIONS {
