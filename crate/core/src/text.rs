@@ -10,7 +10,8 @@
 //! }
 //! ```
 //!
-//! An initializer without data gets numbers that depend only on its name.
+//! An initializer without data gets numbers in [-1, 1) that depend only on its name; `float[4] v ~ {0.5, 1.5}` gets such
+//! numbers of another range.
 
 use crate::error::{Code, Error, Result};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
@@ -94,7 +95,7 @@ fn tokens(text: &str) -> Result<Vec<String>> {
                 out.push(s);
             } else if c == '=' && chars.next_if_eq(&'>').is_some() {
                 out.push("=>".to_owned());
-            } else if "<>(){}[],=".contains(c) {
+            } else if "<>(){}[],=~".contains(c) {
                 out.push(c.to_string());
             } else if !c.is_whitespace() {
                 return Err(Error::new(Code::NotOnnx, format!("the character {c:?} has no meaning in {line:?}")));
@@ -196,6 +197,9 @@ impl Parser {
             let data = if p.is("=") {
                 p.at += 1;
                 Some(p.list("{", "}", Self::number)?)
+            } else if p.is("~") {
+                p.at += 1;
+                Some(p.spread(&name, &kind.1)?)
             } else {
                 None
             };
@@ -203,10 +207,25 @@ impl Parser {
         })
     }
 
+    /// `{0.5, 1.5}`: numbers of that range, as many as the dimensions ask for.
+    fn spread(&mut self, name: &str, dims: &[String]) -> Result<Vec<f64>> {
+        let range = self.list("{", "}", Self::number)?;
+        let [low, high] = range.as_slice() else { return Err(self.error("the two ends of a range")) };
+        let count = self.count(dims)?;
+        Ok(numbers(name, count).into_iter().map(|v| low + (high - low) * (f64::from(v) + 1.0) / 2.0).collect())
+    }
+
+    /// Elements of a tensor of so many numbers along each axis.
+    fn count(&self, dims: &[String]) -> Result<usize> {
+        dims.iter()
+            .try_fold(1usize, |n, d| d.parse::<usize>().ok()?.checked_mul(n))
+            .ok_or_else(|| self.error("a number"))
+    }
+
     fn tensor(&self, name: String, kind: (i32, Vec<String>), data: Option<Vec<f64>>) -> Result<TensorProto> {
         let dims: Vec<usize> =
             kind.1.iter().map(|d| d.parse().map_err(|_| self.error("a number"))).collect::<Result<_>>()?;
-        let count = dims.iter().product();
+        let count = self.count(&kind.1)?;
         let data = data.unwrap_or_else(|| numbers(&name, count).into_iter().map(f64::from).collect());
         if data.len() != count {
             return Err(self.error(&format!("{count} numbers for {name:?}")));

@@ -1,19 +1,31 @@
 //! Tensors inside a model's file, found by name and replaced.
 
 use lopper_core::Result;
+use lopper_core::graph::Graph;
 use lopper_core::onnx::proto::TensorProto;
 use lopper_core::onnx::{Model, Tensor, tensor_proto};
 
-/// A copy of a model that holds all of its tensors itself, so that replacing one is enough to change it.
-pub(crate) fn inlined(model: &Model) -> Result<Model> {
+/// A copy of a model that holds all of its tensors itself, so that replacing one is enough to change it. Of weights that a node
+/// fills with one number, those that are named become initializers.
+pub(crate) fn inlined<'a>(model: &Model, names: impl IntoIterator<Item = &'a str>) -> Result<Model> {
     let outside = |t: &TensorProto| t.data_location == Some(1);
     let graph = model.graph();
     let constants = graph.node.iter().flat_map(|n| &n.attribute).filter_map(|a| a.t.as_option());
-    if graph.initializer.iter().chain(constants).any(outside) {
-        Model::read(model.write()?.into())
+    let mut own = if graph.initializer.iter().chain(constants).any(outside) {
+        Model::read(model.write()?.into())?
     } else {
-        Ok(model.clone())
+        model.clone()
+    };
+    let whole = Graph::new(&own)?;
+    for name in names {
+        let filled = whole.find(name).and_then(|v| whole.filled(v));
+        if let (Some((dims, number)), Some(graph)) = (filled, own.proto.graph.as_option_mut()) {
+            graph.node.retain(|n| n.output.first().is_none_or(|o| o != name));
+            let numbers = vec![number as f32; dims.iter().product()];
+            graph.initializer.push(tensor_proto(&Tensor::from_f32(name, dims, &numbers)));
+        }
     }
+    Ok(own)
 }
 
 /// The initializer of a name, or the tensor of the Constant node whose output has it.

@@ -5,9 +5,11 @@ use crate::device::Device;
 use crate::run::Network;
 use crate::stored;
 use crate::value::{HostData, HostTensor};
+use lopper_core::cut::{MaskEntry, Where, zero};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{DataType, Model, Tensor};
 use lopper_core::{Code, Error, Result};
+use std::collections::BTreeMap;
 
 /// A part of another axis to which a mask is confined: blocks of grouped convolutions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,18 +93,21 @@ impl Agreement {
 
 /// The original with the mask's slices set to zero; tensors of whole numbers stay as they are.
 fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
-    let mut model = stored::inlined(original)?;
-    for slices in mask {
-        let stranger = || {
-            Error::new(
-                Code::BadReport,
-                format!("the mask names {:?}, which the model does not have", slices.initializer),
-            )
-        };
-        let tensor = Tensor::from_proto(stored::find(&mut model, &slices.initializer).ok_or_else(stranger)?, None)?;
+    let mut by_name: BTreeMap<&str, Vec<MaskEntry>> = BTreeMap::new();
+    for s in mask {
+        let within = s.within.map(|b| Where { axis: b.axis, range: [b.low, b.high] });
+        let (axis, indices) = (s.axis, s.indices.clone());
+        let entry = MaskEntry { initializer: String::new(), axis, indices, within };
+        by_name.entry(&s.initializer).or_default().push(entry);
+    }
+    let mut model = stored::inlined(original, by_name.keys().copied())?;
+    for (name, entries) in by_name {
+        let stranger =
+            || Error::new(Code::BadReport, format!("the mask names {name:?}, which the model does not have"));
+        let tensor = Tensor::from_proto(stored::find(&mut model, name).ok_or_else(stranger)?, None)?;
         if tensor.dtype.is_float() {
-            let data = zeroed(&tensor, slices)?.into();
-            let place = stored::find(&mut model, &slices.initializer).ok_or_else(stranger)?;
+            let data = zeroed(&tensor, &entries)?.into();
+            let place = stored::find(&mut model, name).ok_or_else(stranger)?;
             stored::replace(place, &Tensor { data, ..tensor });
         }
     }
@@ -110,39 +115,12 @@ fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
 }
 
 /// A tensor's bytes with some slices set to zero.
-fn zeroed(tensor: &Tensor, slices: &MaskedSlices) -> Result<Vec<u8>> {
-    let misfit = || {
-        Error::new(
-            Code::BadReport,
-            format!("the mask of {:?} does not fit its shape {:?}", slices.initializer, tensor.dims),
-        )
-    };
-    let axis = |axis: usize| -> Result<(usize, usize)> {
-        let length = tensor.dims.get(axis).copied().filter(|&n| n > 0).ok_or_else(misfit)?;
-        Ok((length, tensor.dims.iter().skip(axis + 1).product()))
-    };
-    let (length, inner) = axis(slices.axis)?;
-    let mut gone = vec![false; length];
-    for &i in &slices.indices {
-        *gone.get_mut(i).ok_or_else(misfit)? = true;
-    }
-    let block = match slices.within {
-        Some(b) => {
-            let (length, inner) = axis(b.axis)?;
-            if b.low > b.high || b.high > length {
-                return Err(misfit());
-            }
-            Some((b, length, inner))
-        }
-        None => None,
-    };
+fn zeroed(tensor: &Tensor, entries: &[MaskEntry]) -> Result<Vec<u8>> {
     let mut data = tensor.data.to_vec();
-    for (i, element) in data.chunks_mut(tensor.dtype.bits() / 8).enumerate() {
-        let inside = block.is_none_or(|(b, length, inner)| (b.low..b.high).contains(&(i / inner % length)));
-        if inside && gone.get(i / inner % length) == Some(&true) {
-            element.fill(0);
-        }
-    }
+    zero(&mut data, &tensor.dims, &entries.iter().collect::<Vec<_>>()).ok_or_else(|| {
+        let (name, dims) = (&tensor.name, &tensor.dims);
+        Error::new(Code::BadReport, format!("the mask of {name:?} does not fit its shape {dims:?}"))
+    })?;
     Ok(data)
 }
 
@@ -180,33 +158,6 @@ fn normal(random: &mut SplitMix64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn slices(axis: usize, indices: &[usize], within: Option<Block>) -> MaskedSlices {
-        MaskedSlices { initializer: "w".into(), axis, indices: indices.to_vec(), within }
-    }
-
-    fn zeroes(slices: &MaskedSlices) -> Result<Vec<f32>> {
-        let t = Tensor::from_f32("w", vec![2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let data = zeroed(&t, slices)?;
-        Tensor { data: data.into(), ..t }.to_f32()
-    }
-
-    #[test]
-    fn masks_slices_and_blocks_of_slices() {
-        assert_eq!(zeroes(&slices(1, &[0, 2], None)).unwrap(), [0.0, 2.0, 0.0, 0.0, 5.0, 0.0]);
-        assert_eq!(zeroes(&slices(0, &[1], None)).unwrap(), [1.0, 2.0, 3.0, 0.0, 0.0, 0.0]);
-        let second = Some(Block { axis: 0, low: 1, high: 2 });
-        assert_eq!(zeroes(&slices(1, &[1], second)).unwrap(), [1.0, 2.0, 3.0, 4.0, 0.0, 6.0]);
-    }
-
-    #[test]
-    fn refuses_masks_that_do_not_fit() {
-        for wrong in
-            [slices(2, &[0], None), slices(1, &[3], None), slices(1, &[0], Some(Block { axis: 0, low: 0, high: 3 }))]
-        {
-            assert_eq!(zeroes(&wrong).unwrap_err().code(), Code::BadReport);
-        }
-    }
 
     #[test]
     fn what_is_no_number_counts_as_the_worst() {

@@ -7,7 +7,7 @@
 use super::State;
 use super::groups::Group;
 use super::layout::Ids;
-use super::union_find::{PINNED, UnionFind};
+use super::union_find::UnionFind;
 use crate::graph::ValueId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -18,8 +18,6 @@ pub struct Cell {
     pub group: usize,
     /// Positions of the channels in the group.
     pub channels: Vec<usize>,
-    /// Channels of the cell, pinned ones included: what its share is taken of.
-    pub size: usize,
 }
 
 /// Cells that lose equal shares.
@@ -29,13 +27,14 @@ pub struct Balance {
     pub cells: Vec<Cell>,
     /// A value that asks for it.
     pub value: ValueId,
+    /// Whether nothing of it can go, since some rows hold positions that stay and others do not.
+    pub fixed: bool,
 }
 
-/// Cells before groups are known: class -> cell, and per cell its connected set, size and a value.
+/// Cells before groups are known: class -> cell, and per cell its connected set and a value.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
     pub(super) of: HashMap<u32, usize>,
-    sizes: Vec<usize>,
     sets: Vec<u32>,
     values: Vec<ValueId>,
 }
@@ -56,9 +55,12 @@ fn grids(state: &State) -> Vec<Grid> {
     }
     for (&value, layout) in &state.layouts {
         for b in layout.bundles.iter().filter(|b| b.lengths.len() > 1) {
-            let columns = b.lengths.last().copied().unwrap_or(1).max(1);
-            if seen.insert((b.ids.as_ptr() as usize, columns)) {
-                out.push(Grid { value, rows: b.ids.len() / columns, ids: b.ids.clone() });
+            // Rows of every depth: those of the last axis may vanish whole, and then those before it count.
+            for depth in (1..b.lengths.len()).rev() {
+                let columns = b.inner(depth).max(1);
+                if seen.insert((b.ids.as_ptr() as usize, columns)) {
+                    out.push(Grid { value, rows: b.ids.len() / columns, ids: b.ids.clone() });
+                }
             }
         }
     }
@@ -81,9 +83,12 @@ fn constrained(grid: &Grid, classes: &mut UnionFind) -> BTreeMap<u32, Vec<(u32, 
     rows.retain(|_, list| {
         let first = list.first().map(|l| l.1);
         let even = list.len() == grid.rows && list.iter().all(|l| Some(l.1) == first);
-        let whole = list.iter().all(|l| l.1 as usize == columns);
-        !even && !whole
+        !even
     });
+    // A row of one class vanishes whole. Beside rows that lose some positions it cannot stay, so it counts there.
+    if rows.values().flatten().all(|l| l.1 as usize == columns) {
+        rows.clear();
+    }
     rows
 }
 
@@ -111,12 +116,10 @@ pub(super) fn collect(state: &mut State) -> Cells {
     for (class, place) in places {
         let value = place.first().and_then(|(g, _)| grids.get(*g)).map(|g| g.value);
         let in_grids: Vec<usize> = place.iter().map(|p| p.0).collect();
-        // All pinned positions are one class; they fill up cells of their own but are interchangeable with nothing.
         let cell = *index.entry(place).or_insert_with(|| {
-            cells.sizes.push(0);
             cells.sets.push(sets.fresh(1));
             cells.values.extend(value);
-            cells.sizes.len() - 1
+            cells.sets.len() - 1
         });
         for g in in_grids {
             let other = *set_of_grid.entry(g).or_insert(cell);
@@ -124,12 +127,7 @@ pub(super) fn collect(state: &mut State) -> Cells {
                 sets.unite(a, b);
             }
         }
-        if let Some(size) = cells.sizes.get_mut(cell) {
-            *size += 1;
-        }
-        if class != PINNED {
-            cells.of.insert(class, cell);
-        }
+        cells.of.insert(class, cell);
     }
     for set in &mut cells.sets {
         *set = sets.find(*set);
@@ -140,6 +138,14 @@ pub(super) fn collect(state: &mut State) -> Cells {
 /// Cells of groups, gathered into connected sets.
 pub(super) fn assign(cells: Cells, groups: &[Group]) -> Vec<Balance> {
     let mut by_set: BTreeMap<u32, BTreeMap<(usize, usize), Vec<usize>>> = BTreeMap::new();
+    // What no parameter makes, such as the zeros of a pad, never goes; neither does what is pinned.
+    let grouped: HashSet<u32> = groups.iter().flat_map(|g| g.classes.iter().copied()).collect();
+    let fixed: HashSet<u32> = cells
+        .of
+        .iter()
+        .filter(|(c, _)| !grouped.contains(c))
+        .filter_map(|(_, &i)| cells.sets.get(i).copied())
+        .collect();
     for (g, group) in groups.iter().enumerate() {
         for (k, class) in group.classes.iter().enumerate() {
             let Some(&cell) = cells.of.get(class) else { continue };
@@ -147,13 +153,12 @@ pub(super) fn assign(cells: Cells, groups: &[Group]) -> Vec<Balance> {
             by_set.entry(set).or_default().entry((cell, g)).or_default().push(k);
         }
     }
-    (by_set.into_values())
-        .filter_map(|set| {
+    (by_set.into_iter())
+        .filter_map(|(number, set)| {
             let first = set.keys().next().map(|k| k.0)?;
             let value = cells.values.get(first).copied()?;
-            let cells =
-                set.into_iter().map(|((_, group), channels)| Cell { group, size: channels.len(), channels }).collect();
-            Some(Balance { cells, value })
+            let cells = set.into_iter().map(|((_, group), channels)| Cell { group, channels }).collect();
+            Some(Balance { cells, value, fixed: fixed.contains(&number) })
         })
         .collect()
 }

@@ -105,6 +105,15 @@ impl<'a> ChannelContext<'a> {
         self.state.rows(&bundle.ids, rows.max(1))
     }
 
+    /// Asks that every row of a joint bundle loses as many positions, or goes whole.
+    pub fn keep_grid(&mut self, bundle: &Bundle) {
+        let Some(v) = self.node.input(0) else { return };
+        for depth in 1..bundle.lengths.len() {
+            let rows = bundle.ids.len() / bundle.inner(depth).max(1);
+            self.state.grids.push((v, bundle.ids.clone(), rows.max(1)));
+        }
+    }
+
     /// Sets the layout of an output.
     pub fn set(&mut self, output: usize, layout: Layout) {
         let Some(v) = self.node.output(output) else { return };
@@ -176,19 +185,12 @@ impl<'a> ChannelContext<'a> {
 
     /// Unites positions that differ only along one axis of a bundle and takes the axis out of it.
     pub fn collapsed(&mut self, bundle: &Bundle, axis: usize) -> Bundle {
-        let Some(rank) = bundle.rank_of(axis) else { return bundle.clone() };
-        let order: Vec<usize> = (0..bundle.axes.len()).filter(|&r| r != rank).chain([rank]).collect();
-        let moved = bundle.reordered(&order);
-        let n = moved.lengths.last().copied().unwrap_or(1).max(1);
-        for chunk in moved.ids.chunks(n) {
-            for (a, b) in chunk.iter().zip(chunk.iter().skip(1)) {
-                self.state.classes.unite(*a, *b);
-            }
-        }
-        let ids = moved.ids.iter().step_by(n).copied().collect();
-        let keep = moved.axes.len().saturating_sub(1);
-        let axes = moved.axes.into_iter().take(keep).collect();
-        Bundle::joint(axes, moved.lengths.into_iter().take(keep).collect(), ids, bundle.zero)
+        self.state.collapsed(bundle, axis)
+    }
+
+    /// Makes rows keep the same positions of an axis: one list of indices has to fit all of them.
+    pub fn separate(&mut self, layout: &mut Layout, axis: usize) {
+        self.state.separate(layout, axis);
     }
 
     /// Makes two layouts agree along pairs of axes of equal length, by unions and, where they are built differently, by keeping

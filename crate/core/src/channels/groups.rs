@@ -52,8 +52,9 @@ fn first_use(graph: &Graph, v: ValueId) -> NodeId {
 }
 
 pub(super) fn collect(graph: &Graph, state: &mut State) -> Vec<Group> {
+    let filled = graph.values.ids().filter(|&id| graph.filled(id).is_some());
     let mut parameters: Vec<ValueId> =
-        graph.parameters().map(|(id, _, _)| id).filter(|id| state.layouts.contains_key(id)).collect();
+        graph.parameters().map(|(id, _, _)| id).chain(filled).filter(|id| state.layouts.contains_key(id)).collect();
     parameters.sort_by_key(|&v| (first_use(graph, v), v));
     let mut sites: Vec<Site> = Vec::new();
     let mut of_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();

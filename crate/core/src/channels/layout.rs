@@ -60,6 +60,21 @@ impl Bundle {
         self.lengths.iter().skip(prefix).product()
     }
 
+    /// The bundle without one of its axes, if all ids along it are the same to `same`.
+    pub fn without(&self, rank: usize, same: impl Fn(u32, u32) -> bool) -> Option<Self> {
+        let n = self.lengths.get(rank).copied()?.max(1);
+        let order: Vec<usize> = (0..self.axes.len()).filter(|&r| r != rank).chain([rank]).collect();
+        let moved = self.reordered(&order);
+        let constant = |c: &[u32]| c.iter().all(|&i| c.first().is_some_and(|&first| same(first, i)));
+        if !moved.ids.chunks(n).all(constant) {
+            return None;
+        }
+        let ids = moved.ids.iter().step_by(n).copied().collect();
+        let keep = self.axes.len().saturating_sub(1);
+        let first = |v: Vec<usize>| v.into_iter().take(keep).collect();
+        Some(Self::joint(first(moved.axes), first(moved.lengths), ids, self.zero))
+    }
+
     /// Ids with the axes in another order: `order` lists ranks of the present one.
     pub fn reordered(&self, order: &[usize]) -> Self {
         let strides = strides(&self.lengths);

@@ -112,13 +112,13 @@ impl State {
         if let Some(layout) = self.layouts.get(&v) {
             return layout.clone();
         }
-        let value = &graph.values[v];
+        let tensor = &graph.values[v].tensor;
+        let stored = tensor.as_ref().filter(|t| !t.is_empty()).map(|t| t.dims.clone());
         let mut layout = Layout::default();
-        if let Some(tensor) = &value.tensor {
+        if let Some(dims) = stored.or_else(|| graph.filled(v).map(|f| f.0)) {
             let blocks = declared_blocks(graph, v);
-            let axes = tensor.dims.iter().enumerate().filter(|(_, n)| **n > 1 && !tensor.is_empty());
-            for (axis, &n) in axes {
-                let divides = |b: &Blocks| tensor.dims.get(b.axis).is_some_and(|d| d % b.count.max(1) == 0);
+            for (axis, &n) in dims.iter().enumerate().filter(|(_, n)| **n > 1) {
+                let divides = |b: &Blocks| dims.get(b.axis).is_some_and(|d| d % b.count.max(1) == 0);
                 let block = blocks.iter().find(|b| b.0 == axis).map(|b| b.1).filter(divides);
                 let count = n.saturating_mul(block.map_or(1, |b| b.count));
                 if count > MAX_POSITIONS {
@@ -139,11 +139,40 @@ impl State {
 
     /// The layout behind a channel shuffle: other axes as they are, one axis in another order.
     fn shuffle(&mut self, graph: &Graph, node: &crate::graph::Node, shuffle: &Shuffle) {
-        let layout = self.layout(graph, shuffle.input);
+        let mut layout = self.layout(graph, shuffle.input);
+        self.separate(&mut layout, shuffle.axis);
         let reorder =
             |b: &Bundle| if b.axes.contains(&shuffle.axis) { take(b, shuffle.axis, &shuffle.order) } else { b.clone() };
         if let Some(output) = node.output(0) {
             self.layouts.insert(output, Layout::from(layout.bundles.iter().map(reorder).collect::<Vec<_>>()));
+        }
+    }
+
+    /// Unites positions that differ only along one axis of a bundle and takes the axis out of it.
+    fn collapsed(&mut self, bundle: &Bundle, axis: usize) -> Bundle {
+        let Some(rank) = bundle.rank_of(axis) else { return bundle.clone() };
+        let order: Vec<usize> = (0..bundle.axes.len()).filter(|&r| r != rank).chain([rank]).collect();
+        let moved = bundle.reordered(&order);
+        let n = moved.lengths.last().copied().unwrap_or(1).max(1);
+        for chunk in moved.ids.chunks(n) {
+            for (a, b) in chunk.iter().zip(chunk.iter().skip(1)) {
+                self.classes.unite(*a, *b);
+            }
+        }
+        let ids = moved.ids.iter().step_by(n).copied().collect();
+        let keep = moved.axes.len().saturating_sub(1);
+        let axes = moved.axes.into_iter().take(keep).collect();
+        Bundle::joint(axes, moved.lengths.into_iter().take(keep).collect(), ids, bundle.zero)
+    }
+
+    /// Makes rows keep the same positions of an axis: one list of indices has to fit all of them.
+    fn separate(&mut self, layout: &mut Layout, axis: usize) {
+        while let Some((at, outer)) = layout.index_of(axis).and_then(|at| {
+            let first = layout.bundles.get(at)?.axes.first()?;
+            (*first != axis).then_some((at, *first))
+        }) {
+            let bundle = layout.bundles.remove(at);
+            layout.bundles.insert(at, self.collapsed(&bundle, outer));
         }
     }
 
@@ -252,6 +281,7 @@ impl Channels {
             pin_layout(&mut state, &layout, output, None, "it is an output of the model");
         }
         settle_rows(&mut state);
+        flatten_parameters(graph, &mut state);
         let cells = balance::collect(&mut state);
         let groups = groups::collect(graph, &mut state);
         let balances = balance::assign(cells, &groups);
@@ -284,6 +314,29 @@ fn pin_layout(state: &mut State, layout: &Layout, value: ValueId, node: Option<N
         }
         let axis = b.axes.first().copied().unwrap_or(0);
         state.pins.push(Pin { value: Some(value), axis, node, ids: Arc::clone(&b.ids), why: why.to_owned() });
+    }
+}
+
+/// Slices of a parameter, and blocks of slices, can go; what differs along three axes cannot be written as a mask. Of such
+/// parameters positions along the innermost axes go together.
+fn flatten_parameters(graph: &Graph, state: &mut State) {
+    for (id, _, _) in graph.parameters() {
+        let joint = state.layouts.get(&id).into_iter().flat_map(|l| &l.bundles).filter(|b| b.axes.len() > 2);
+        for bundle in joint.cloned().collect::<Vec<_>>() {
+            let mut present = bundle;
+            loop {
+                let mut ranks = (0..present.axes.len()).rev();
+                let same = |state: &State, x, y| state.classes.peek(x) == state.classes.peek(y);
+                if let Some(smaller) = ranks.find_map(|r| present.without(r, |x, y| same(state, x, y))) {
+                    present = smaller;
+                } else if let Some(&axis) = present.axes.last().filter(|_| present.axes.len() > 2) {
+                    present = state.collapsed(&present, axis);
+                    settle_rows(state);
+                } else {
+                    break;
+                }
+            }
+        }
     }
 }
 

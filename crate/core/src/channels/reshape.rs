@@ -148,21 +148,9 @@ fn gather_ids(b: &Bundle, run: &Run, old: &[usize], lengths: &[usize], plan: &[O
 fn tidy(mut b: Bundle) -> Bundle {
     let mut rank = 0;
     while rank < b.axes.len() && b.axes.len() > 1 {
-        let n = b.lengths.get(rank).copied().unwrap_or(1);
-        let order: Vec<usize> = (0..b.axes.len()).filter(|&r| r != rank).chain([rank]).collect();
-        let moved = b.reordered(&order);
-        let constant = moved.ids.chunks(n.max(1)).all(|c| c.iter().all(|i| Some(i) == c.first()));
-        if constant {
-            let keep = b.axes.len() - 1;
-            let ids = moved.ids.iter().step_by(n.max(1)).copied().collect();
-            b = Bundle::joint(
-                moved.axes.into_iter().take(keep).collect(),
-                moved.lengths.into_iter().take(keep).collect(),
-                ids,
-                b.zero,
-            );
-        } else {
-            rank += 1;
+        match b.without(rank, |x, y| x == y) {
+            Some(smaller) => b = smaller,
+            None => rank += 1,
         }
     }
     b

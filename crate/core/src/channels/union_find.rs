@@ -47,6 +47,17 @@ impl UnionFind {
         }
     }
 
+    /// The representative of an id's class, without shortening the way to it.
+    pub fn peek(&self, mut id: u32) -> u32 {
+        loop {
+            let up = self.parent(id);
+            if up == id {
+                return id;
+            }
+            id = up;
+        }
+    }
+
     /// Unites two classes; true if they were apart.
     pub fn unite(&mut self, a: u32, b: u32) -> bool {
         let (a, b) = (self.find(a), self.find(b));

@@ -94,7 +94,7 @@ fn rewrite(
         };
         match shuffles.by_last.get(&id) {
             Some(shuffle) if kept.shape(shuffle.input)? != graph.values[shuffle.input].shape => {
-                cx.gather_shuffled(shuffle)
+                cx.gather_shuffled(shuffle)?;
             }
             Some(_) => {}
             None => op.rewrite(&mut cx)?,

@@ -155,10 +155,19 @@ impl<'a> CutContext<'a> {
     /// # Errors
     /// When blocks keep different numbers.
     pub fn kept_blocks(&self, input: usize, axis: usize, count: usize) -> Result<usize> {
-        let Some(b) = self.node().input(input).and_then(|v| self.kept.bundle(v, axis)) else { return Ok(count) };
-        let block = (b.ids.len() / count.max(1)).max(1);
-        let left: Vec<usize> =
-            b.ids.chunks(block).map(|c| c.iter().filter(|i| !self.kept.goes(**i)).count()).filter(|n| *n > 0).collect();
+        let Some(v) = self.node().input(input) else { return Ok(count) };
+        // Rows of a joint bundle, if there are any, keep the same positions here.
+        let Some(kept) = self.kept_along(v, axis).and_then(|rows| rows.into_iter().find(|r| !r.is_empty())) else {
+            return Ok(count);
+        };
+        let length = self.old.values[v].shape.as_ref().and_then(|s| s.get(axis)).and_then(Dim::length).unwrap_or(count);
+        let mut left = vec![0usize; count];
+        for position in kept {
+            if let Some(n) = left.get_mut(position / (length / count.max(1)).max(1)) {
+                *n += 1;
+            }
+        }
+        left.retain(|n| *n > 0);
         match left.first() {
             Some(first) if left.iter().any(|n| n != first) => Err(Error::new(
                 Code::Invalid,
@@ -168,18 +177,30 @@ impl<'a> CutContext<'a> {
         }
     }
 
-    /// Old positions of an axis that stay, the same along every row of a joint bundle; `None` if rows keep different ones.
-    fn kept_along(&self, input: usize, axis: usize) -> Option<Vec<Vec<usize>>> {
-        let b = self.node().input(input).and_then(|v| self.kept.bundle(v, axis))?;
+    /// Old positions of an axis that stay, for every row of the axes before it in a joint bundle.
+    fn kept_along(&self, value: ValueId, axis: usize) -> Option<Vec<Vec<usize>>> {
+        let b = self.kept.bundle(value, axis)?;
         let rank = b.rank_of(axis)?;
-        let order: Vec<usize> = (0..b.axes.len()).filter(|&r| r != rank).chain([rank]).collect();
-        let moved = b.reordered(&order);
-        let n = moved.lengths.last().copied().unwrap_or(1).max(1);
-        let rows = moved.ids.chunks(n);
-        Some(
-            rows.map(|row| row.iter().enumerate().filter(|(_, i)| !self.kept.goes(**i)).map(|(i, _)| i).collect())
-                .collect(),
-        )
+        let n = b.lengths.get(rank).copied().unwrap_or(1).max(1);
+        let inner = b.inner(rank + 1).max(1);
+        let stays = |ids: &[u32]| ids.iter().any(|i| !self.kept.goes(*i));
+        let row = |ids: &[u32]| -> Vec<usize> {
+            ids.chunks(inner).enumerate().filter(|(_, ids)| stays(ids)).map(|(i, _)| i).collect()
+        };
+        Some(b.ids.chunks(n * inner).map(row).collect())
+    }
+
+    /// Numbers that old positions of an axis have after the cut, the same for every row; those that go are left out.
+    fn renumbered(&self, value: ValueId, axis: usize, at: &[usize]) -> Result<Option<Vec<i64>>> {
+        let Some(rows) = self.kept_along(value, axis) else { return Ok(None) };
+        let mut new = (rows.iter().filter(|r| !r.is_empty())).map(|kept| -> Vec<i64> {
+            at.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect()
+        });
+        let Some(first) = new.next() else { return Ok(None) };
+        if new.any(|n| n != first) {
+            return Err(Error::new(Code::Invalid, format!("{}: rows keep different positions", self.node().place())));
+        }
+        Ok(Some(first))
     }
 
     /// Bounds of a slice that takes what is left of `at`, if it can be one: `(start, end)` for step `step`.
@@ -187,7 +208,7 @@ impl<'a> CutContext<'a> {
     /// # Errors
     /// When rows of a joint bundle would need different bounds.
     pub fn kept_bounds(&self, input: usize, axis: usize, at: &[usize], step: i64) -> Result<Option<(i64, i64)>> {
-        let Some(rows) = self.kept_along(input, axis) else { return Ok(None) };
+        let Some(rows) = self.node().input(input).and_then(|v| self.kept_along(v, axis)) else { return Ok(None) };
         let mut bounds: Option<Option<(i64, i64)>> = None;
         for kept in rows.iter().filter(|r| !r.is_empty()) {
             let new: Vec<i64> = at.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect();
@@ -215,45 +236,59 @@ impl<'a> CutContext<'a> {
         Ok(bounds.flatten())
     }
 
-    /// Turns the node into a Gather of what is left of `at`.
-    ///
-    /// # Errors
-    /// When the input's axis is part of a joint bundle, or the node slices several axes.
-    pub fn gather_instead(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
-        let sliced = self.old_known(1).map_or(1, |v| v.len());
-        let rows = self.kept_along(input, axis).filter(|r| r.len() == 1 && sliced == 1);
-        let Some(kept) = rows.and_then(|mut r| r.pop()) else {
-            return Err(Error::new(
-                Code::Invalid,
-                format!("{}: what is left cannot be picked by one Gather", self.node().place()),
-            ));
-        };
-        let new: Vec<i64> = at.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect();
+    /// Turns the node into a Gather along one axis.
+    fn become_gather(&mut self, data: ValueId, axis: usize, positions: &[i64], why: &str) {
         let base = self.node().name.clone();
-        let index = self.edits.add(&base, "positions of a slice", |name| Tensor::from_i64(name, vec![new.len()], &new));
-        let data = self.node().input(input).map(|v| self.old.values[v].name.clone()).unwrap_or_default();
+        let index = self.edits.add(&base, why, |name| Tensor::from_i64(name, vec![positions.len()], positions));
+        let data = self.old.values[data].name.clone();
         let node = self.changed();
         node.op_type = Some("Gather".to_owned());
         node.input = vec![data, index];
         node.attribute.clear();
         set_int(node, "axis", axis as i64);
+    }
+
+    /// Picks what is left of `at` along an axis by a Gather: in place of the node if it does nothing else, or before it.
+    ///
+    /// # Errors
+    /// When rows of a joint bundle would need different positions.
+    pub fn gather_instead(&mut self, axis: usize, at: &[usize], alone: bool) -> Result<()> {
+        let Some(data) = self.node().input(0) else { return Ok(()) };
+        let Some(new) = self.renumbered(data, axis, at)? else { return Ok(()) };
+        let why = "positions of a slice";
+        if alone {
+            self.become_gather(data, axis, &new, why);
+            return Ok(());
+        }
+        let base = self.node().name.clone();
+        let index = self.edits.add(&base, why, |name| Tensor::from_i64(name, vec![new.len()], &new));
+        let picked = self.edits.name(&format!("{base}_picked"));
+        let present = self.changed().input.first().cloned().unwrap_or_default();
+        let mut gather = new_node("Gather", &picked, &[&present, &index], &picked);
+        set_int(&mut gather, "axis", axis as i64);
+        self.edits.before.entry(self.node().position).or_default().push(gather);
+        self.set_input(0, picked);
         Ok(())
     }
 
-    /// Turns the last node of a shuffle into one Gather from what went into its first.
-    pub(super) fn gather_shuffled(&mut self, shuffle: &Shuffle) {
-        let Some(b) = self.kept.bundle(shuffle.input, shuffle.axis) else { return };
-        let kept: Vec<usize> = b.ids.iter().enumerate().filter(|(_, i)| !self.kept.goes(**i)).map(|(i, _)| i).collect();
-        let new: Vec<i64> = shuffle.order.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect();
-        let base = self.node().name.clone();
-        let index =
-            self.edits.add(&base, "order of a channel shuffle", |name| Tensor::from_i64(name, vec![new.len()], &new));
-        let data = self.old.values[shuffle.input].name.clone();
-        let node = self.changed();
-        node.op_type = Some("Gather".to_owned());
-        node.input = vec![data, index];
-        node.attribute.clear();
-        set_int(node, "axis", shuffle.axis as i64);
+    /// Turns the last node of a shuffle into one Gather from what went into its first; into nothing where it moves nothing.
+    pub(super) fn gather_shuffled(&mut self, shuffle: &Shuffle) -> Result<()> {
+        if shuffle.order.iter().enumerate().all(|(i, o)| i == *o) {
+            let data = self.old.values[shuffle.input].name.clone();
+            let node = self.changed();
+            node.op_type = Some("Identity".to_owned());
+            node.input = vec![data];
+            node.attribute.clear();
+            return Ok(());
+        }
+        if let Some(new) = self.renumbered(shuffle.input, shuffle.axis, &shuffle.order)? {
+            self.become_gather(shuffle.input, shuffle.axis, &new, "order of a channel shuffle");
+            return Ok(());
+        }
+        // The axis itself stays; others were cut.
+        let order: Vec<i64> = shuffle.order.iter().map(|&i| i as i64).collect();
+        self.become_gather(shuffle.input, shuffle.axis, &order, "order of a channel shuffle");
+        Ok(())
     }
 
     /// Gives constant indices of a Gather the numbers that positions have after the cut.
@@ -261,17 +296,12 @@ impl<'a> CutContext<'a> {
     /// # Errors
     /// When rows of a joint bundle keep different positions.
     pub fn renumber(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
-        let Some(rows) = self.kept_along(0, axis) else { return Ok(()) };
-        let new: Vec<Vec<i64>> = (rows.iter().filter(|r| !r.is_empty()))
-            .map(|kept| at.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect())
-            .collect();
-        let Some(first) = new.first().filter(|f| new.iter().all(|n| n == *f)) else {
-            return Err(Error::new(Code::Invalid, format!("{}: rows keep different positions", self.node().place())));
-        };
+        let Some(data) = self.node().input(0) else { return Ok(()) };
+        let Some(new) = self.renumbered(data, axis, at)? else { return Ok(()) };
         let scalar = self.old_shape(input).is_some_and(|s| s.is_empty());
-        let dims = if scalar { vec![] } else { vec![first.len()] };
+        let dims = if scalar { vec![] } else { vec![new.len()] };
         let base = self.node().name.clone();
-        let name = self.edits.add(&base, "indices of a gather", |name| Tensor::from_i64(name, dims, first));
+        let name = self.edits.add(&base, "indices of a gather", |name| Tensor::from_i64(name, dims, &new));
         self.set_input(input, name);
         Ok(())
     }

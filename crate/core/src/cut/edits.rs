@@ -1,7 +1,10 @@
 //! Changes to the wire message, collected while the graph is walked.
 
 use crate::graph::Graph;
-use crate::onnx::proto::{AttributeProto, ModelProto, NodeProto};
+use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
+use crate::onnx::proto::tensor_shape_proto::Dimension;
+use crate::onnx::proto::type_proto::Tensor as TensorType;
+use crate::onnx::proto::{AttributeProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto};
 use crate::onnx::{Tensor, tensor_proto};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -57,6 +60,8 @@ impl Edits {
 
     /// Applies everything to a model whose tensors are cut already.
     pub(crate) fn apply(self, model: &mut ModelProto) {
+        // Before version 4 of the format every initializer had to be a graph input, too.
+        let listed = model.ir_version.is_some_and(|v| v < 4);
         let Some(graph) = model.graph.as_option_mut() else { return };
         let Edits { mut nodes, mut before, mut after, tensors, .. } = self;
         let mut out = Vec::with_capacity(graph.node.len());
@@ -66,8 +71,19 @@ impl Edits {
             out.extend(after.remove(&i).unwrap_or_default());
         }
         graph.node = out;
+        graph.input.extend(tensors.iter().filter(|_| listed).map(input_of));
         graph.initializer.extend(tensors.iter().map(tensor_proto));
     }
+}
+
+/// An initializer as a graph input.
+fn input_of(tensor: &Tensor) -> ValueInfoProto {
+    let dim = |&n: &usize| Dimension { value: Some(DimValue::DimValue(n as i64)), ..Dimension::default() };
+    let shape = TensorShapeProto { dim: tensor.dims.iter().map(dim).collect(), ..TensorShapeProto::default() };
+    let elem_type = Some(tensor.dtype as i32);
+    let tensor_type = TensorType { elem_type, shape: shape.into(), ..TensorType::default() };
+    let r#type = TypeProto { tensor_type: tensor_type.into(), ..TypeProto::default() };
+    ValueInfoProto { name: Some(tensor.name.clone()), r#type: r#type.into(), ..ValueInfoProto::default() }
 }
 
 /// Sets or adds an attribute of one whole number.

@@ -24,6 +24,19 @@ pub(super) struct TensorCut {
     pub(super) blocks: BTreeMap<usize, Vec<BlockCut>>,
 }
 
+/// A joint bundle without the axes along which nothing differs in what goes.
+fn essential(b: &Bundle, goes: impl Fn(u32) -> bool) -> Bundle {
+    let mut out = b.clone();
+    let mut rank = 0;
+    while b.blocks.is_none() && out.axes.len() > 1 && rank < out.axes.len() {
+        match out.without(rank, |x, y| goes(x) == goes(y)) {
+            Some(smaller) => out = smaller,
+            None => rank += 1,
+        }
+    }
+    out
+}
+
 impl TensorCut {
     /// What of a parameter with this layout goes; `None` if nothing does.
     pub(super) fn of(layout: &Layout, kept: &Kept<'_>) -> Result<Option<Self>> {
@@ -32,6 +45,7 @@ impl TensorCut {
             let stays = |ids: &[u32]| -> Vec<usize> {
                 ids.iter().enumerate().filter(|(_, i)| !kept.goes(**i)).map(|(i, _)| i).collect()
             };
+            let b = &essential(b, |i| kept.goes(i));
             match (b.axes.as_slice(), b.blocks) {
                 ([axis], None) => {
                     cut.plain.insert(*axis, stays(&b.ids));

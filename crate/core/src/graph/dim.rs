@@ -46,10 +46,14 @@ impl Dim {
 
     /// The length when every symbol is one: that of a single sample. Quotients and the like count as one.
     pub fn at_one(&self) -> Dim {
-        match self {
-            Dim::Known(_) => self.clone(),
-            Dim::Symbolic(t) => Dim::Known(t.values().fold(0i64, |sum, c| sum.saturating_add(*c)).max(1)),
-        }
+        self.at(1)
+    }
+
+    /// The length when every symbol is `n`, at least 1.
+    pub fn at(&self, n: i64) -> Dim {
+        let Dim::Symbolic(terms) = self else { return self.clone() };
+        let value = |(m, c): (&Vec<Arc<str>>, &i64)| m.iter().fold(*c, |product, _| product.saturating_mul(n));
+        Dim::Known(terms.iter().map(value).fold(0i64, i64::saturating_add).max(1))
     }
 
     fn terms(&self) -> BTreeMap<Vec<Arc<str>>, i64> {

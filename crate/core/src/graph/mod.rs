@@ -14,6 +14,7 @@ pub use infer::{Fact, InferContext, MAX_ELEMENTS, MAX_RANK, axis_of};
 use crate::error::{Code, Error, Result};
 use crate::onnx::proto::{AttributeProto, GraphProto, TensorProto};
 use crate::onnx::{DataType, Tensor};
+use crate::ops;
 use std::collections::HashMap;
 
 /// The lengths of a value's axes.
@@ -181,6 +182,20 @@ impl Graph {
     /// Values with a tensor: initializers and outputs of Constant nodes.
     pub fn parameters(&self) -> impl Iterator<Item = (ValueId, &Value, &Tensor)> {
         self.values.iter().filter_map(|(id, v)| v.tensor.as_ref().map(|t| (id, v, t)))
+    }
+
+    /// Lengths and the number of a weight that a node fills with one number, by a shape that is stored. To channels it is a
+    /// parameter like any other; it is never made as a whole, since small files can describe large ones.
+    pub fn filled(&self, v: ValueId) -> Option<(Vec<usize>, f64)> {
+        let value = &self.values[v];
+        let Origin::Node(made, 0) = value.origin else { return None };
+        let node = &self.nodes[made];
+        let number = ops::lookup(node)?.fills(node)?;
+        let stored = self.values[node.input(0)?].tensor.is_some() && value.dtype.is_some_and(DataType::is_float);
+        let weighs =
+            |&(n, port): &(NodeId, usize)| ops::lookup(&self.nodes[n]).and_then(|op| op.weights()) == Some(port);
+        let lengths = value.lengths().filter(|_| stored && value.uses.iter().any(weighs))?;
+        (!lengths.contains(&0)).then_some((lengths, number))
     }
 
     /// Number of float elements of all parameters, each tensor counted once.

@@ -250,6 +250,10 @@ impl Operator for Split {
                 .iter()
                 .map(|b| if b.axes.contains(&axis) { take(b, axis, &at) } else { b.clone() })
                 .collect();
+            // Sizes are one list for all rows, whether anything reads the part or not.
+            for b in bundles.iter().filter(|b| b.axes.contains(&axis) && cx.node.output(k).is_none()) {
+                cx.keep_grid(b);
+            }
             cx.set(k, Layout::from(bundles));
         }
     }

@@ -4,7 +4,7 @@ use super::Operator;
 use crate::channels::{Bundle, ChannelContext, Layout};
 use crate::cut::CutContext;
 use crate::error::Result;
-use crate::graph::{Constant, Dim, Elements, Fact, InferContext, MAX_FOLDED};
+use crate::graph::{Constant, Dim, Elements, Fact, InferContext, MAX_FOLDED, Node};
 use crate::onnx::{DataType, Tensor};
 
 /// Constant: its tensor was read when the graph was built.
@@ -50,12 +50,19 @@ impl Operator for ConstantOfShape {
         Ok(vec![Fact { constant, ..Fact::new(Some(fill.dtype), shape) }])
     }
 
+    fn fills(&self, node: &Node) -> Option<f64> {
+        match node.tensor("value") {
+            Some(t) => Tensor::from_proto(t, None).and_then(|t| t.to_f32()).ok()?.first().map(|&v| f64::from(v)),
+            None => Some(0.0),
+        }
+    }
+
     fn channels(&self, cx: &mut ChannelContext<'_>) {
+        if cx.node.output(0).is_some_and(|v| cx.graph.filled(v).is_some()) {
+            return; // a parameter like any other
+        }
         // The same number everywhere, so positions along any axis of known length may go.
-        let zero = cx
-            .node
-            .tensor("value")
-            .is_none_or(|t| Tensor::from_proto(t, None).and_then(|t| t.to_f32()).is_ok_and(|v| v == [0.0]));
+        let zero = self.fills(cx.node) == Some(0.0);
         let mut layout = Layout::default();
         for (axis, n) in cx.output_lengths(0).into_iter().enumerate() {
             if let Some(ids) = n.filter(|n| *n > 1).and_then(|n| cx.fresh_zeros(n)) {

@@ -118,6 +118,10 @@ fn weight_macs(cx: &InferContext<'_>, outputs: &[Fact], skip_axis: usize) -> Dim
 pub struct Conv;
 
 impl Operator for Conv {
+    fn weights(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (x, w) = (cx.required(0)?, cx.required(1)?);
         let (Some(xs), Some(ws)) = (&x.shape, &w.shape) else { return Ok(vec![Fact::of_type(x.dtype)]) };
@@ -207,6 +211,10 @@ fn rewrite_groups(cx: &mut CutContext<'_>) -> Result<()> {
 pub struct ConvTranspose;
 
 impl Operator for ConvTranspose {
+    fn weights(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (x, w) = (cx.required(0)?, cx.required(1)?);
         let (Some(xs), Some(ws)) = (&x.shape, &w.shape) else { return Ok(vec![Fact::of_type(x.dtype)]) };

@@ -40,6 +40,10 @@ fn labels(a: &[Option<usize>], b: &[Option<usize>]) -> (Labels, Labels, Labels) 
 }
 
 impl Operator for MatMul {
+    fn weights(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (a, b) = (cx.required(0)?, cx.required(1)?);
         let (Some(sa), Some(sb)) = (&a.shape, &b.shape) else { return Ok(vec![Fact::of_type(a.dtype)]) };
@@ -83,6 +87,10 @@ impl Gemm {
 }
 
 impl Operator for Gemm {
+    fn weights(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (a, b) = (cx.required(0)?, cx.required(1)?);
         let (Some(sa), Some(sb)) = (&a.shape, &b.shape) else { return Ok(vec![Fact::of_type(a.dtype)]) };

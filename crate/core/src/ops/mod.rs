@@ -42,6 +42,16 @@ pub trait Operator: Sync {
         Vec::new()
     }
 
+    /// The input that holds the weights, of operators that sum products of data and weights.
+    fn weights(&self) -> Option<usize> {
+        None
+    }
+
+    /// The number that the output holds everywhere, of operators that make such tensors.
+    fn fills(&self, _node: &Node) -> Option<f64> {
+        None
+    }
+
     /// Whether the operator only renames and reorders axes: `Some(None)` if elements keep their order, `Some(Some(order))` for
     /// a transposition of so many axes.
     fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {

@@ -153,7 +153,13 @@ impl Operator for Slice {
             let Some(n) = lengths.get(p.axis).copied().flatten() else { continue };
             match p.positions(n) {
                 Some(at) if at.len() == n && p.step == 1 => {}
-                Some(at) => layout = moved(layout, p.axis, &at),
+                Some(at) => {
+                    if p.step.unsigned_abs() > 1 {
+                        cx.separate(&mut layout, p.axis);
+                    }
+                    before(cx, &layout, p.axis, &at);
+                    layout = moved(layout, p.axis, &at);
+                }
                 None => cx.keep_whole(
                     &mut layout,
                     p.axis,
@@ -169,17 +175,27 @@ impl Operator for Slice {
         let (Some(old), Some(new)) = (cx.old_shape(0), cx.new_shape(0)) else { return Ok(()) };
         let Some(parts) = cx.infer_old(|i| Self::parts_of(i, old.len())) else { return Ok(()) };
         let now = cx.infer_new(|i| Self::parts_of(i, old.len()));
-        let (mut starts, mut ends, mut changed) = (Vec::new(), Vec::new(), false);
+        let (mut starts, mut ends, mut changed, mut stepped) = (Vec::new(), Vec::new(), false, false);
+        let mut steps: Vec<Dim> = parts.iter().map(|p| Dim::Known(p.step)).collect();
         for (k, p) in parts.iter().enumerate() {
             let (n_old, n_new) = (old.get(p.axis), new.get(p.axis));
             let (mut start, mut end) = (p.start.clone(), p.end.clone());
             if let (Some(n), true) = (n_old.and_then(Dim::length), n_old != n_new)
                 && let Some(at) = p.positions(n)
             {
-                let Some(bounds) = cx.kept_bounds(0, p.axis, &at, p.step)? else {
-                    return cx.gather_instead(0, p.axis, &at);
-                };
-                (start, end) = (Dim::Known(bounds.0), Dim::Known(bounds.1));
+                if let Some(bounds) = cx.kept_bounds(0, p.axis, &at, p.step)? {
+                    (start, end) = (Dim::Known(bounds.0), Dim::Known(bounds.1));
+                } else {
+                    cx.gather_instead(p.axis, &at, parts.len() == 1)?;
+                    if parts.len() == 1 {
+                        return Ok(());
+                    }
+                    (start, end) = (Dim::Known(0), Dim::Known(i64::from(i32::MAX)));
+                    if let Some(step) = steps.get_mut(k) {
+                        *step = Dim::Known(1);
+                    }
+                    stepped = true;
+                }
             }
             // Bounds computed at run time may come out right by themselves.
             let present = now.as_ref().and_then(|n| n.get(k));
@@ -190,6 +206,9 @@ impl Operator for Slice {
         if changed {
             cx.set_layout(1, "starts", starts, "bounds of a slice")?;
             cx.set_layout(2, "ends", ends, "bounds of a slice")?;
+        }
+        if stepped {
+            cx.set_layout(4, "steps", steps, "steps of a slice")?;
         }
         Ok(())
     }
@@ -238,6 +257,15 @@ fn fits(layout: &Layout, axis: usize, count: usize) -> bool {
     })
 }
 
+/// Where a slice starts has to be the same for every row: so many positions before it stay.
+fn before(cx: &mut ChannelContext<'_>, layout: &Layout, axis: usize, at: &[usize]) {
+    let first = at.iter().copied().min().unwrap_or(0);
+    if let Some(b) = layout.at(axis).filter(|b| first > 0 && b.axes.first() != Some(&axis)) {
+        let b = take(b, axis, &(0..first).collect::<Vec<_>>());
+        cx.keep_grid(&b);
+    }
+}
+
 fn moved(layout: Layout, axis: usize, at: &[usize]) -> Layout {
     layout
         .bundles
@@ -284,10 +312,10 @@ impl Operator for Gather {
         let rank = cx.rank(1).unwrap_or(0);
         let n = lengths.get(axis).copied().flatten();
         let at: Option<Vec<usize>> = cx.known(1).and_then(|v| v.iter().map(|&i| axis_of(i, n?)).collect());
+        let value = cx.node.input(0);
         let picked = match at {
             Some(at) if rank <= 1 && fits(&layout, axis, at.len()) => Some(at),
             _ => {
-                let value = cx.node.input(0);
                 cx.keep_whole(&mut layout, axis, value, "positions along it are picked by number");
                 None
             }
@@ -295,7 +323,15 @@ impl Operator for Gather {
         if let Some(at) = picked {
             if layout.at(axis).is_some_and(|b| b.axes.len() > 1) && rank == 0 {
                 layout = one_row(cx, layout, axis, &at);
+            } else if rank == 0 {
+                // Nothing of the result says that the position is there, so it has to be.
+                let picked = layout.at(axis).map(|b| take(b, axis, &at));
+                if let Some(b) = picked {
+                    cx.pin_ids(value, axis, &b.ids, "one position of it is picked by number");
+                }
+                layout = moved(layout, axis, &at);
             } else {
+                cx.separate(&mut layout, axis);
                 layout = moved(layout, axis, &at);
             }
         }

@@ -7,6 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
 use crate::score::{Normalizer, Reduction, group_scores};
 use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 
 /// Share of a group's channels that stays whatever their scores, in global scope.
 const GLOBAL_FLOOR: f64 = 0.1;
@@ -46,6 +47,8 @@ struct Set {
     shares: usize,
     /// Shares it may lose at most.
     most: usize,
+    /// Why it may not lose more, where its groups do not say.
+    limit: Option<&'static str>,
     /// Score of losing each share, ascending.
     scores: Vec<f64>,
 }
@@ -76,13 +79,17 @@ pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result
     let lost = solver.solve(before)?;
     let removed = solver.removed(&lost);
     let after = cost(graph, &Kept::new(graph, channels, removed.iter().copied()))?;
-    let gone: std::collections::HashSet<u32> = removed.iter().copied().collect();
-    let groups = (channels.groups.iter().zip(limits))
-        .map(|(g, limit)| GroupPlan {
+    let gone: HashSet<u32> = removed.iter().copied().collect();
+    let held = |group: usize| {
+        let own = sets.iter().zip(&lost).find(|(s, n)| **n == s.most && s.cells.iter().any(|(g, _)| *g == group));
+        own.and_then(|(s, _)| s.limit).map(str::to_owned)
+    };
+    let groups = (channels.groups.iter().zip(limits).enumerate())
+        .map(|(i, (g, limit))| GroupPlan {
             name: g.name.clone(),
             channels: g.classes.len(),
             kept: (0..g.classes.len()).filter(|&k| g.classes.get(k).is_some_and(|c| !gone.contains(c))).collect(),
-            limit,
+            limit: limit.or_else(|| held(i)),
         })
         .collect();
     Ok(Plan { removed, groups, before, after })
@@ -125,12 +132,12 @@ fn names_of<'a>(graph: &'a Graph, group: &'a Group) -> Vec<&'a str> {
     out
 }
 
-/// The order in which channels go: ascending score, among equals the higher index first.
-fn order(scores: &[f64], of: &[usize]) -> Vec<usize> {
+/// The order in which channels go: ascending score, among equals the higher index first; those that must stay last.
+fn order(scores: &[f64], of: &[usize], stays: impl Fn(usize) -> bool) -> Vec<usize> {
     let score = |k: usize| scores.get(k).copied().unwrap_or(0.0);
     let mut out = of.to_vec();
     // `+ 0.0` makes -0 equal to 0.
-    out.sort_by(|&a, &b| (score(a) + 0.0).total_cmp(&(score(b) + 0.0)).then(b.cmp(&a)));
+    out.sort_by(|&a, &b| stays(a).cmp(&stays(b)).then((score(a) + 0.0).total_cmp(&(score(b) + 0.0))).then(b.cmp(&a)));
     out
 }
 
@@ -147,7 +154,7 @@ fn sets(graph: &Graph, channels: &Channels, options: &PlanOptions, limits: &[Opt
         scores.push(own);
     }
     let mut free: Vec<Vec<bool>> = channels.groups.iter().map(|g| vec![true; g.classes.len()]).collect();
-    let mut drafts: Vec<Vec<(usize, Vec<usize>)>> = Vec::new();
+    let mut drafts: Vec<(bool, Cells)> = Vec::new();
     for b in &channels.balances {
         for c in &b.cells {
             for &k in &c.channels {
@@ -156,41 +163,88 @@ fn sets(graph: &Graph, channels: &Channels, options: &PlanOptions, limits: &[Opt
                 }
             }
         }
-        drafts.push(b.cells.iter().map(|c| (c.group, c.channels.clone())).collect());
+        drafts.push((b.fixed, b.cells.iter().map(|c| (c.group, c.channels.clone())).collect()));
     }
     for (g, own) in free.iter().enumerate() {
         let left: Vec<usize> = own.iter().enumerate().filter(|(_, f)| **f).map(|(k, _)| k).collect();
         if !left.is_empty() {
-            drafts.push(vec![(g, left)]);
+            drafts.push((false, vec![(g, left)]));
         }
     }
-    let locked = |cells: &[(usize, Vec<usize>)]| cells.iter().any(|(g, _)| limits.get(*g).is_none_or(Option::is_some));
+    let locked = |cells: &Cells| cells.iter().any(|(g, _)| limits.get(*g).is_none_or(Option::is_some));
+    let last = last_ones(channels, limits, &scores);
     Ok(drafts
         .into_iter()
-        .map(|cells| {
-            let whole = locked(&cells);
-            build_set(channels, options, &scores, cells, whole)
+        .map(|(fixed, cells)| {
+            let mut set = build_set(channels, options, &scores, cells, &last);
+            if fixed {
+                (set.most, set.limit) = (0, Some("its channels go in step with others, some of which stay"));
+            } else if locked(&set.cells) {
+                set.most = 0;
+            }
+            set
         })
         .collect())
+}
+
+/// Channels of groups that lose equal shares: positions of each cell in its group.
+type Cells = Vec<(usize, Vec<usize>)>;
+
+/// Channels, by group and position, that stay so that no value loses all of an axis: the best one of each list of which no
+/// group is a part as a whole, since every group keeps some channel anyway.
+fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashSet<(usize, usize)> {
+    let mut place: HashMap<u32, (usize, usize)> = HashMap::new();
+    for (g, group) in channels.groups.iter().enumerate() {
+        place.extend(group.classes.iter().enumerate().map(|(k, &class)| (class, (g, k))));
+    }
+    let table = channels.class_table();
+    let (mut seen, mut out) = (HashSet::new(), HashSet::new());
+    for b in channels.layouts.values().flat_map(|l| &l.bundles).filter(|b| seen.insert(b.ids.as_ptr())) {
+        let own: Option<HashSet<(usize, usize)>> =
+            b.ids.iter().map(|&i| place.get(table.get(i as usize)?).copied()).collect();
+        let Some(own) = own.filter(|own| !own.iter().any(|p| out.contains(p))) else { continue };
+        let mut counts: HashMap<usize, usize> = HashMap::new();
+        for (g, _) in &own {
+            *counts.entry(*g).or_default() += 1;
+        }
+        let stays = counts.iter().any(|(&g, &n)| {
+            limits.get(g).is_none_or(Option::is_some) || channels.groups.get(g).is_none_or(|g| g.classes.len() == n)
+        });
+        if stays {
+            continue;
+        }
+        let score = |p: &(usize, usize)| scores.get(p.0).and_then(|s| s.get(p.1)).copied().unwrap_or(0.0) + 0.0;
+        out.extend(own.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a))));
+    }
+    out
 }
 
 fn build_set(
     channels: &Channels,
     options: &PlanOptions,
     scores: &[Vec<f64>],
-    cells: Vec<(usize, Vec<usize>)>,
-    whole: bool,
+    cells: Cells,
+    last: &HashSet<(usize, usize)>,
 ) -> Set {
     let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);
     let cells: Vec<(usize, Vec<usize>)> = (cells.into_iter())
-        .map(|(g, c)| (g, order(scores.get(g).map(Vec::as_slice).unwrap_or_default(), &c)))
+        .map(|(g, c)| {
+            let own = scores.get(g).map(Vec::as_slice).unwrap_or_default();
+            (g, order(own, &c, |k| last.contains(&(g, k))))
+        })
         .collect();
-    let mut most = if whole { 0 } else { shares };
+    let mut most = shares;
     while most > 0
         && cells.iter().any(|(g, _)| kept_of(&cells, shares, most, *g) < floor_of(channels, options, *g, &cells))
     {
         most -= 1;
     }
+    let floor = most;
+    let guarded = |g: usize, c: &[usize]| c.iter().filter(|k| last.contains(&(g, **k))).count();
+    while most > 0 && cells.iter().any(|(g, c)| c.len() - c.len() / shares.max(1) * most < guarded(*g, c)) {
+        most -= 1;
+    }
+    let limit = (most < floor).then_some("some part of it would be left without any channel");
     let share_score = |n: usize| -> f64 {
         let (mut sum, mut count) = (0.0, 0usize);
         for (g, c) in &cells {
@@ -203,7 +257,7 @@ fn build_set(
         sum / count.max(1) as f64
     };
     let scores = (0..shares).map(share_score).collect();
-    Set { cells, shares, most, scores }
+    Set { cells, shares, most, limit, scores }
 }
 
 fn gcd(a: usize, b: usize) -> usize {

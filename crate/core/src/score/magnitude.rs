@@ -29,6 +29,14 @@ impl Criterion {
         })
     }
 
+    /// The score of a filter of so many elements, all the same number.
+    pub(crate) fn of_equal(self, number: f64, count: usize) -> f64 {
+        match self {
+            Criterion::L1 => number.abs() * count as f64,
+            Criterion::L2 => number.abs() * (count as f64).sqrt(),
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|c| c.1 == self).map_or("", |c| c.0)

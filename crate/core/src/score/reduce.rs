@@ -20,8 +20,13 @@ pub enum Reduction {
 /// # Errors
 /// As [`scores_of`].
 pub fn member_scores(graph: &Graph, channels: &Channels, criterion: Criterion, site: &Site) -> Result<Vec<f64>> {
-    let Some(tensor) = graph.values[site.value].tensor.as_ref() else { return Ok(Vec::new()) };
     let bundle = channels.layouts.get(&site.value).and_then(|l| l.bundles.get(site.bundle));
+    let Some(tensor) = graph.values[site.value].tensor.as_ref() else {
+        // One number everywhere: all filters are equal.
+        let (Some((dims, number)), Some(b)) = (graph.filled(site.value), bundle) else { return Ok(Vec::new()) };
+        let each = dims.iter().product::<usize>() / b.ids.len().max(1);
+        return Ok(vec![criterion.of_equal(number, each.max(1)); b.ids.len()]);
+    };
     match bundle.map(|b| (b.axes.as_slice(), b.blocks)) {
         Some(([row, axis], None)) => joint_scores(criterion, tensor, *row, *axis),
         Some(([axis], Some(blocks))) => block_scores(criterion, tensor, blocks.axis, blocks.count, *axis),

@@ -231,7 +231,7 @@ impl Trainer {
     /// # Errors
     /// When `model` is not the one that was trained, or the device fails.
     pub async fn to_model(&self, model: &Model) -> Result<Model> {
-        let mut model = stored::inlined(model)?;
+        let mut model = stored::inlined(model, [])?;
         for (name, tensor) in self.tensors().await? {
             let values = tensor.as_f32().unwrap_or_default();
             parameters::write(&mut model, &Stored::from_f32(name, tensor.dims.clone(), values))?;
