@@ -71,7 +71,7 @@ pub struct Score {
 
 /// Arguments of `prune`.
 #[derive(Debug, Group)]
-#[command(group(clap::ArgGroup::new("target").required(true).args(["ratio", "macs"])))]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["ratio", "macs", "remove"])))]
 pub struct Prune {
     /// ONNX file.
     pub model: PathBuf,
@@ -90,6 +90,12 @@ pub struct Prune {
     /// Share of the original's multiply-accumulates that stays, 0 < R <= 1.
     #[arg(long, value_name = "R")]
     pub macs: Option<f64>,
+    /// Exactly these channels, heads or blocks: a group's name and positions in it. May be given several times.
+    #[arg(long, value_name = "GROUP:1,5,9", value_parser = removal)]
+    pub remove: Vec<(String, Vec<usize>)>,
+    /// Go to the target in N steps, with new scores before each.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub steps: u32,
     /// Groups, initializers or nodes whose groups stay whole; `*` and `?` are wild. May be given several times.
     #[arg(long, value_name = "GLOB")]
     pub lock: Vec<String>,
@@ -211,6 +217,13 @@ pub struct SampleTrain {
 
 fn criterion(name: &str) -> Result<Criterion, String> {
     Criterion::parse(name).map_err(|e| e.message().to_owned())
+}
+
+fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
+    // Names of initializers may hold colons themselves.
+    let (group, list) = words.rsplit_once(':').ok_or("give a group and positions in it, as in GROUP:1,5,9")?;
+    let position = |word: &str| word.trim().parse().map_err(|_| format!("{word:?} is no position of a channel"));
+    Ok((group.to_owned(), list.split(',').map(position).collect::<Result<_, String>>()?))
 }
 
 fn device(name: &str) -> Result<DeviceChoice, String> {

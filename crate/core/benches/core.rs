@@ -7,8 +7,7 @@ use lopper_core::channels::Channels;
 use lopper_core::cut::cut;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
-use lopper_core::plan::{PlanOptions, Scope, Target, plan};
-use lopper_core::score::Criterion;
+use lopper_core::plan::{PlanOptions, Target, plan};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -35,15 +34,7 @@ fn main() {
         let (open, model) = median(|| Model::read(bytes.clone()).unwrap());
         let (graph_s, graph) = median(|| Graph::new(&model).unwrap());
         let (group, channels) = median(|| Channels::analyze(&graph));
-        let options = PlanOptions {
-            criterion: Criterion::L1,
-            scope: Scope::Group,
-            target: Target::Ratio(0.5),
-            floor: None,
-            multiple: None,
-            locks: Vec::new(),
-            seed: 0,
-        };
+        let options = PlanOptions::new(Target::Ratio(0.5));
         let (plan_s, planned) = median(|| plan(&graph, &channels, &options).unwrap());
         let (cut_s, _) = median(|| cut(&model, &graph, &channels, planned.removed.iter().copied()).unwrap());
         let gb = bytes.len() as f64 / 1e9;

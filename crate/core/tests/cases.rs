@@ -39,15 +39,7 @@ fn describe(text: &str) -> String {
     for p in pin_infos(&graph, &channels) {
         writeln!(out, "pin {}[{}] at {}: {}", p.value, p.axis, p.node, p.why).unwrap();
     }
-    let options = PlanOptions {
-        criterion: Criterion::L1,
-        scope: Scope::Group,
-        target: Target::Ratio(0.5),
-        floor: None,
-        multiple: None,
-        locks: Vec::new(),
-        seed: 0,
-    };
+    let options = PlanOptions::new(Target::Ratio(0.5));
     match plan(&graph, &channels, &options).and_then(|p| cut(&model, &graph, &channels, p.removed)) {
         Ok(c) => {
             writeln!(

@@ -5,12 +5,11 @@ use lopper_core::Code;
 use lopper_core::channels::Channels;
 use lopper_core::graph::Graph;
 use lopper_core::plan::{Plan, PlanOptions, Scope, Target, plan};
-use lopper_core::score::Criterion;
 use lopper_core::text::parse;
 use proptest::prelude::*;
 
 fn options(scope: Scope, target: Target) -> PlanOptions {
-    PlanOptions { criterion: Criterion::L1, scope, target, floor: None, multiple: None, locks: Vec::new(), seed: 0 }
+    PlanOptions { scope, ..PlanOptions::new(target) }
 }
 
 fn plan_of(text: &str, options: &PlanOptions) -> lopper_core::Result<Plan> {
@@ -96,7 +95,7 @@ fn numbers_out_of_range_are_refused() {
     for target in
         [Target::Ratio(1.0), Target::Ratio(-0.1), Target::Ratio(f64::NAN), Target::Macs(0.0), Target::Macs(1.5)]
     {
-        assert_eq!(plan_of(TWO, &options(Scope::Group, target)).unwrap_err().code(), Code::Usage, "{target:?}");
+        assert_eq!(plan_of(TWO, &options(Scope::Group, target.clone())).unwrap_err().code(), Code::Usage, "{target:?}");
     }
 }
 

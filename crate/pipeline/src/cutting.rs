@@ -36,6 +36,7 @@ impl Session {
         let stage = |done: usize| host.progress(&Progress::Cut { done, total: STAGES });
         stage(0);
         let opened = self.opened()?;
+        let sha256 = opened.sha256();
         let start = host.seconds();
         let plan = plan(&opened.graph, &opened.channels, options)?;
         let planned = host.seconds();
@@ -44,7 +45,7 @@ impl Session {
         let sizes = Change { before: opened.bytes.len() as u64, after: bytes.len() as u64 };
         let mut report = Report::new(&ReportInput {
             name: &opened.name,
-            sha256: opened.sha256(),
+            sha256,
             bytes: sizes,
             model: &opened.model,
             graph: &opened.graph,

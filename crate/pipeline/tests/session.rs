@@ -71,15 +71,7 @@ impl Host for Notes {
 }
 
 fn half() -> PlanOptions {
-    PlanOptions {
-        criterion: Criterion::L1,
-        scope: Scope::Group,
-        target: Target::Ratio(0.5),
-        floor: None,
-        multiple: None,
-        locks: Vec::new(),
-        seed: 0,
-    }
+    PlanOptions::new(Target::Ratio(0.5))
 }
 
 fn tuning(steps: usize) -> TuneOptions {

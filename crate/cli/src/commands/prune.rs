@@ -8,14 +8,19 @@ use crate::terminal::Terminal;
 use lopper_pipeline::{
     Change, Code, CutSummary, Error, GroupChange, PlanOptions, Result, Target, Unproved, Which, block_on,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Cuts a model and writes it with its report.
 pub fn run(args: &Prune) -> Result<()> {
+    let mut remove: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (group, positions) in &args.remove {
+        remove.entry(group.clone()).or_default().extend(positions);
+    }
     let target = match (args.ratio, args.macs) {
         (Some(ratio), None) => Target::Ratio(ratio),
         (None, Some(macs)) => Target::Macs(macs),
-        _ => return Err(Error::new(Code::Usage, "give either --ratio or --macs")),
+        (None, None) if !remove.is_empty() => Target::Remove(remove),
+        _ => return Err(Error::new(Code::Usage, "give one of --ratio, --macs and --remove")),
     };
     let options = PlanOptions {
         criterion: args.criterion,
@@ -24,6 +29,7 @@ pub fn run(args: &Prune) -> Result<()> {
         floor: args.floor,
         multiple: args.multiple,
         locks: args.lock.clone(),
+        steps: args.steps as usize,
         seed: args.seed,
     };
     options.check()?;

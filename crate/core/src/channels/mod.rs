@@ -22,7 +22,7 @@ pub use union_find::{PINNED, UnionFind};
 
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Most joint positions of one bundle: small files can ask for lists of any length.
@@ -83,7 +83,7 @@ pub struct State {
     row_sets: Vec<RowSet>,
     row_index: HashMap<(usize, usize), usize>,
     united: Vec<(Ids, Ids, NodeId)>,
-    seen: std::collections::HashSet<(usize, usize)>,
+    seen: HashSet<(usize, usize)>,
     pins: Vec<Pin>,
     renormalised: Vec<(NodeId, Ids)>,
     /// Steps taken, of [`MAX_STEPS`].
@@ -249,6 +249,8 @@ pub struct Channels {
     pub renormalised: Vec<(NodeId, Ids)>,
     /// Every union of two lists and the node that made it.
     pub united: Vec<(Ids, Ids, NodeId)>,
+    /// Classes of rows of several channels, each with the classes in it.
+    rows: Vec<(u32, Vec<u32>)>,
 }
 
 impl Channels {
@@ -285,6 +287,7 @@ impl Channels {
         let cells = balance::collect(&mut state);
         let groups = groups::collect(graph, &mut state);
         let balances = balance::assign(cells, &groups);
+        let rows = rows_of(&mut state);
         let table = (0..state.classes.count() as u32).map(|i| state.classes.find(i)).collect();
         Self {
             table,
@@ -295,6 +298,24 @@ impl Channels {
             pins: state.pins,
             renormalised: state.renormalised,
             united: state.united,
+            rows,
+        }
+    }
+
+    /// Adds what can only go with the classes of a set: all channels of a row that goes, and a row all of whose channels go.
+    pub fn close_rows(&self, gone: &mut HashSet<u32>) {
+        loop {
+            let before = gone.len();
+            for (row, cells) in &self.rows {
+                if gone.contains(row) {
+                    gone.extend(cells);
+                } else if cells.iter().all(|c| gone.contains(c)) {
+                    gone.insert(*row);
+                }
+            }
+            if gone.len() == before {
+                return;
+            }
         }
     }
 
@@ -302,6 +323,26 @@ impl Channels {
     pub fn class_table(&self) -> &[u32] {
         &self.table
     }
+}
+
+/// Rows that have a class of their own, each with the classes in it.
+fn rows_of(state: &mut State) -> Vec<(u32, Vec<u32>)> {
+    let mut out = Vec::new();
+    for set in &state.row_sets {
+        let inner = (set.cells.len() / set.rows.len().max(1)).max(1);
+        for (&row, cells) in set.rows.iter().zip(set.cells.chunks(inner)) {
+            let row = state.classes.find(row);
+            let mut cells: Vec<u32> = cells.iter().map(|&c| state.classes.find(c)).collect();
+            cells.sort_unstable();
+            cells.dedup();
+            if row != PINNED && cells != [row] {
+                out.push((row, cells));
+            }
+        }
+    }
+    out.sort_unstable();
+    out.dedup();
+    out
 }
 
 fn pin_layout(state: &mut State, layout: &Layout, value: ValueId, node: Option<NodeId>, why: &str) {

@@ -73,6 +73,31 @@ pub fn mask_entries(graph: &Graph, channels: &Channels, kept: &Kept<'_>) -> Resu
     Ok(out)
 }
 
+/// The graph with its float parameters zero wherever channels went.
+///
+/// # Errors
+/// When a parameter cannot be cut this way.
+pub fn masked(graph: &Graph, channels: &Channels, kept: &Kept<'_>) -> Result<Graph> {
+    let mut out = graph.clone();
+    let mask = mask_entries(graph, channels, kept)?;
+    let mut by_name: BTreeMap<&str, Vec<&MaskEntry>> = BTreeMap::new();
+    for e in &mask {
+        by_name.entry(&e.initializer).or_default().push(e);
+    }
+    for (id, value, tensor) in graph.parameters().filter(|p| is_float(p.2)) {
+        let Some(entries) = by_name.get(value.name.as_str()) else { continue };
+        let mut data = tensor.data.to_vec();
+        if zero(&mut data, &tensor.dims, entries).is_some() {
+            out.values[id].tensor = Some(Tensor { data: data.into(), ..tensor.clone() });
+        }
+    }
+    Ok(out)
+}
+
+fn is_float(tensor: &Tensor) -> bool {
+    matches!(tensor.dtype, DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16)
+}
+
 /// The model with the masked slices of its float initializers set to zero.
 ///
 /// # Errors
@@ -88,7 +113,7 @@ pub fn apply_mask(model: &Model, mask: &[MaskEntry]) -> Result<Model> {
         let bad = |what: &str| Error::new(Code::BadReport, format!("the mask names {name:?}, {what}"));
         let value = graph.find(name).map(|v| &graph.values[v]).ok_or_else(|| bad("which the model does not have"))?;
         let tensor = value.tensor.as_ref().ok_or_else(|| bad("which is no initializer"))?;
-        if !matches!(tensor.dtype, DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16) {
+        if !is_float(tensor) {
             continue;
         }
         let mut data = tensor.data.to_vec();

@@ -10,5 +10,5 @@ mod slice;
 pub use apply::{Cut, cut};
 pub use context::CutContext;
 pub use kept::Kept;
-pub use mask::{MaskEntry, Where, apply_mask, mask_entries, zero};
+pub use mask::{MaskEntry, Where, apply_mask, mask_entries, masked, zero};
 pub(crate) use slice::take;

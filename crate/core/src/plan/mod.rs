@@ -2,6 +2,8 @@
 
 mod cost;
 mod glob;
+mod remove;
+mod sets;
 mod solve;
 
 pub use cost::{Cost, cost};
@@ -11,6 +13,7 @@ pub use solve::{GroupPlan, Plan, plan};
 use crate::error::{Code, Error, Result};
 use crate::score::Criterion;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which channels compete with which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +26,26 @@ pub enum Scope {
 }
 
 /// What the cut is to reach.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// Share of channels that go, from 0 up to but not including 1.
     Ratio(f64),
     /// Share of multiply-accumulates that stay.
     Macs(f64),
+    /// Exactly these channels: a group's name, and positions in it. Whole heads or blocks are groups of their own.
+    Remove(BTreeMap<String, Vec<usize>>),
+}
+
+impl Target {
+    /// Where a share of the way to the target leads.
+    fn part(&self, share: f64) -> Self {
+        match self {
+            Target::Ratio(r) => Target::Ratio(r * share),
+            Target::Macs(m) => Target::Macs(1.0 - (1.0 - m) * share),
+            Target::Remove(list) => Target::Remove(list.clone()),
+        }
+    }
 }
 
 /// Everything that decides a plan.
@@ -50,23 +66,45 @@ pub struct PlanOptions {
     /// Names or patterns (`*`, `?`) of groups, producers or nodes whose groups stay whole.
     #[serde(default)]
     pub locks: Vec<String>,
+    /// Steps to the target; channels are scored anew before each.
+    #[serde(default = "one")]
+    pub steps: usize,
     /// For whatever is drawn at random.
     #[serde(default)]
     pub seed: u64,
 }
 
+fn one() -> usize {
+    1
+}
+
 impl PlanOptions {
+    /// A one-step plan by L1 norms within each group, without limits.
+    pub fn new(target: Target) -> Self {
+        Self {
+            criterion: Criterion::L1,
+            scope: Scope::Group,
+            target,
+            floor: None,
+            multiple: None,
+            locks: Vec::new(),
+            steps: 1,
+            seed: 0,
+        }
+    }
+
     /// # Errors
     /// When a number is out of range.
     pub fn check(&self) -> Result<()> {
         let bad = |what: String| Err(Error::new(Code::Usage, what));
-        match self.target {
-            Target::Ratio(r) if !(0.0..1.0).contains(&r) => {
+        match &self.target {
+            Target::Ratio(r) if !(0.0..1.0).contains(r) => {
                 bad(format!("a ratio of {r} is out of range: give the share of channels that go, 0 <= R < 1"))
             }
-            Target::Macs(m) if !(m > 0.0 && m <= 1.0) => {
+            Target::Macs(m) if !(*m > 0.0 && *m <= 1.0) => {
                 bad(format!("a share of {m} of the MACs is out of range: give the share that stays, 0 < R <= 1"))
             }
+            _ if self.steps == 0 => bad("0 steps lead nowhere: give 1 or more".to_owned()),
             _ if self.multiple == Some(0) => bad("a multiple of 0 makes no sense: give 1 or more".to_owned()),
             _ => Ok(()),
         }

@@ -1,16 +1,15 @@
 //! From scores to the set of channels that go.
 
-use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob};
+use super::sets::{Set, kept_of, sets};
+use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove};
 use crate::channels::{Channels, Group, Role};
-use crate::cut::Kept;
+use crate::cut::{Kept, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
-use crate::score::{Normalizer, Reduction, group_scores};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
-/// Share of a group's channels that stays whatever their scores, in global scope.
-const GLOBAL_FLOOR: f64 = 0.1;
 /// Guards shares such as 0.7 * 10 against the last bit.
 const EPSILON: f64 = 1e-9;
 
@@ -40,59 +39,75 @@ pub struct Plan {
     pub after: Cost,
 }
 
-/// Channels that lose equal shares: each cell in the order in which its channels go.
-struct Set {
-    cells: Vec<(usize, Vec<usize>)>,
-    /// The set can lose from none to so many equal shares.
-    shares: usize,
-    /// Shares it may lose at most.
-    most: usize,
-    /// Why it may not lose more, where its groups do not say.
-    limit: Option<&'static str>,
-    /// Score of losing each share, ascending.
-    scores: Vec<f64>,
-}
-
-impl Set {
-    /// Channels that the set loses with `n` shares.
-    fn loses(&self, n: usize) -> usize {
-        self.cells.iter().map(|(_, c)| c.len() / self.shares.max(1) * n).sum()
-    }
-}
-
 /// Plans a cut.
 ///
 /// # Errors
 /// When options are out of range, a lock matches nothing, no group can be cut, or the target cannot be reached.
 pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Plan> {
     options.check()?;
-    let limits = limits(graph, channels, options)?;
-    let sets = sets(graph, channels, options, &limits)?;
-    if sets.iter().all(|s| s.most == 0) {
-        return Err(Error::new(
-            Code::NothingToCut,
-            "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
-        ));
-    }
-    let solver = Solver { graph, channels, options, sets: &sets };
+    let mut limits = limits(graph, channels, options)?;
     let before = cost(graph, &Kept::new(graph, channels, []))?;
-    let lost = solver.solve(before)?;
-    let removed = solver.removed(&lost);
+    let mut removed: Vec<u32> = match &options.target {
+        Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
+        _ => in_steps(graph, channels, options, &mut limits, before)?,
+    }
+    .into_iter()
+    .collect();
+    removed.sort_unstable();
     let after = cost(graph, &Kept::new(graph, channels, removed.iter().copied()))?;
     let gone: HashSet<u32> = removed.iter().copied().collect();
-    let held = |group: usize| {
-        let own = sets.iter().zip(&lost).find(|(s, n)| **n == s.most && s.cells.iter().any(|(g, _)| *g == group));
-        own.and_then(|(s, _)| s.limit).map(str::to_owned)
-    };
-    let groups = (channels.groups.iter().zip(limits).enumerate())
-        .map(|(i, (g, limit))| GroupPlan {
+    let groups = (channels.groups.iter().zip(limits))
+        .map(|(g, limit)| GroupPlan {
             name: g.name.clone(),
             channels: g.classes.len(),
             kept: (0..g.classes.len()).filter(|&k| g.classes.get(k).is_some_and(|c| !gone.contains(c))).collect(),
-            limit: limit.or_else(|| held(i)),
+            limit,
         })
         .collect();
     Ok(Plan { removed, groups, before, after })
+}
+
+/// Goes to the target in equal steps and scores what is left anew before each.
+fn in_steps(
+    graph: &Graph,
+    channels: &Channels,
+    options: &PlanOptions,
+    limits: &mut [Option<String>],
+    before: Cost,
+) -> Result<HashSet<u32>> {
+    let mut gone = HashSet::new();
+    for step in 1..=options.steps {
+        let now = match gone.is_empty() {
+            true => Cow::Borrowed(graph),
+            false => Cow::Owned(masked(graph, channels, &Kept::new(graph, channels, gone.iter().copied()))?),
+        };
+        let sets = sets(&now, channels, options, limits, &gone)?;
+        if sets.iter().all(|s| s.most == 0) {
+            return Err(Error::new(
+                Code::NothingToCut,
+                "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
+            ));
+        }
+        let target = options.target.part(step as f64 / options.steps as f64);
+        let solver = Solver { graph, channels, options, target, sets: &sets };
+        let lost = solver.solve(before)?;
+        gone = solver.removed(&lost).into_iter().collect();
+        if step == options.steps {
+            name_limits(limits, &sets, &lost);
+        }
+    }
+    Ok(gone)
+}
+
+/// Says of groups that a set holds back what does it.
+fn name_limits(limits: &mut [Option<String>], sets: &[Set], lost: &[usize]) {
+    for (set, _) in sets.iter().zip(lost).filter(|(s, n)| **n == s.most) {
+        for (group, _) in &set.cells {
+            if let (Some(slot), Some(why)) = (limits.get_mut(*group), set.limit) {
+                slot.get_or_insert_with(|| why.to_owned());
+            }
+        }
+    }
 }
 
 /// For each group why it stays whole, if it does.
@@ -110,7 +125,9 @@ fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<V
     }
     let limit = |g: &Group, names: &[&str]| -> Option<String> {
         if g.rows {
-            return Some("these are whole rows (heads or blocks), which go only with all their channels".to_owned());
+            return Some(
+                "these are whole rows (heads or blocks), which go only with all their channels or by name".to_owned(),
+            );
         }
         if g.with_role(Role::Producer).next().is_none() {
             return Some("nothing with a score makes these channels".to_owned());
@@ -132,178 +149,27 @@ fn names_of<'a>(graph: &'a Graph, group: &'a Group) -> Vec<&'a str> {
     out
 }
 
-/// The order in which channels go: ascending score, among equals the higher index first; those that must stay last.
-fn order(scores: &[f64], of: &[usize], stays: impl Fn(usize) -> bool) -> Vec<usize> {
-    let score = |k: usize| scores.get(k).copied().unwrap_or(0.0);
-    let mut out = of.to_vec();
-    // `+ 0.0` makes -0 equal to 0.
-    out.sort_by(|&a, &b| stays(a).cmp(&stays(b)).then((score(a) + 0.0).total_cmp(&(score(b) + 0.0))).then(b.cmp(&a)));
-    out
-}
-
-fn sets(graph: &Graph, channels: &Channels, options: &PlanOptions, limits: &[Option<String>]) -> Result<Vec<Set>> {
-    let mut scores: Vec<Vec<f64>> = Vec::new();
-    for (g, limit) in channels.groups.iter().zip(limits) {
-        let mut own = match limit {
-            None => group_scores(graph, channels, g, options.criterion, Reduction::Mean)?,
-            Some(_) => vec![0.0; g.classes.len()],
-        };
-        if options.scope == Scope::Global {
-            Normalizer::Mean.apply(&mut own);
-        }
-        scores.push(own);
-    }
-    let mut free: Vec<Vec<bool>> = channels.groups.iter().map(|g| vec![true; g.classes.len()]).collect();
-    let mut drafts: Vec<(bool, Cells)> = Vec::new();
-    for b in &channels.balances {
-        for c in &b.cells {
-            for &k in &c.channels {
-                if let Some(slot) = free.get_mut(c.group).and_then(|f| f.get_mut(k)) {
-                    *slot = false;
-                }
-            }
-        }
-        drafts.push((b.fixed, b.cells.iter().map(|c| (c.group, c.channels.clone())).collect()));
-    }
-    for (g, own) in free.iter().enumerate() {
-        let left: Vec<usize> = own.iter().enumerate().filter(|(_, f)| **f).map(|(k, _)| k).collect();
-        if !left.is_empty() {
-            drafts.push((false, vec![(g, left)]));
-        }
-    }
-    let locked = |cells: &Cells| cells.iter().any(|(g, _)| limits.get(*g).is_none_or(Option::is_some));
-    let last = last_ones(channels, limits, &scores);
-    Ok(drafts
-        .into_iter()
-        .map(|(fixed, cells)| {
-            let mut set = build_set(channels, options, &scores, cells, &last);
-            if fixed {
-                (set.most, set.limit) = (0, Some("its channels go in step with others, some of which stay"));
-            } else if locked(&set.cells) {
-                set.most = 0;
-            }
-            set
-        })
-        .collect())
-}
-
-/// Channels of groups that lose equal shares: positions of each cell in its group.
-type Cells = Vec<(usize, Vec<usize>)>;
-
-/// Channels, by group and position, that stay so that no value loses all of an axis: the best one of each list of which no
-/// group is a part as a whole, since every group keeps some channel anyway.
-fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashSet<(usize, usize)> {
-    let mut place: HashMap<u32, (usize, usize)> = HashMap::new();
-    for (g, group) in channels.groups.iter().enumerate() {
-        place.extend(group.classes.iter().enumerate().map(|(k, &class)| (class, (g, k))));
-    }
-    let table = channels.class_table();
-    let (mut seen, mut out) = (HashSet::new(), HashSet::new());
-    for b in channels.layouts.values().flat_map(|l| &l.bundles).filter(|b| seen.insert(b.ids.as_ptr())) {
-        let own: Option<HashSet<(usize, usize)>> =
-            b.ids.iter().map(|&i| place.get(table.get(i as usize)?).copied()).collect();
-        let Some(own) = own.filter(|own| !own.iter().any(|p| out.contains(p))) else { continue };
-        let mut counts: HashMap<usize, usize> = HashMap::new();
-        for (g, _) in &own {
-            *counts.entry(*g).or_default() += 1;
-        }
-        let stays = counts.iter().any(|(&g, &n)| {
-            limits.get(g).is_none_or(Option::is_some) || channels.groups.get(g).is_none_or(|g| g.classes.len() == n)
-        });
-        if stays {
-            continue;
-        }
-        let score = |p: &(usize, usize)| scores.get(p.0).and_then(|s| s.get(p.1)).copied().unwrap_or(0.0) + 0.0;
-        out.extend(own.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a))));
-    }
-    out
-}
-
-fn build_set(
-    channels: &Channels,
-    options: &PlanOptions,
-    scores: &[Vec<f64>],
-    cells: Cells,
-    last: &HashSet<(usize, usize)>,
-) -> Set {
-    let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);
-    let cells: Vec<(usize, Vec<usize>)> = (cells.into_iter())
-        .map(|(g, c)| {
-            let own = scores.get(g).map(Vec::as_slice).unwrap_or_default();
-            (g, order(own, &c, |k| last.contains(&(g, k))))
-        })
-        .collect();
-    let mut most = shares;
-    while most > 0
-        && cells.iter().any(|(g, _)| kept_of(&cells, shares, most, *g) < floor_of(channels, options, *g, &cells))
-    {
-        most -= 1;
-    }
-    let floor = most;
-    let guarded = |g: usize, c: &[usize]| c.iter().filter(|k| last.contains(&(g, **k))).count();
-    while most > 0 && cells.iter().any(|(g, c)| c.len() - c.len() / shares.max(1) * most < guarded(*g, c)) {
-        most -= 1;
-    }
-    let limit = (most < floor).then_some("some part of it would be left without any channel");
-    let share_score = |n: usize| -> f64 {
-        let (mut sum, mut count) = (0.0, 0usize);
-        for (g, c) in &cells {
-            let each = c.len() / shares.max(1);
-            for &k in c.iter().skip(n * each).take(each) {
-                sum += scores.get(*g).and_then(|s| s.get(k)).copied().unwrap_or(0.0);
-                count += 1;
-            }
-        }
-        sum / count.max(1) as f64
-    };
-    let scores = (0..shares).map(share_score).collect();
-    Set { cells, shares, most, limit, scores }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Channels of a group within the set that are left after `n` shares.
-fn kept_of(cells: &[(usize, Vec<usize>)], shares: usize, n: usize, group: usize) -> usize {
-    cells.iter().filter(|(g, _)| *g == group).map(|(_, c)| c.len() - c.len() / shares.max(1) * n).sum()
-}
-
-/// Fewest channels of a group that stay within the set. A set with several cells of a group keeps one of each row.
-fn floor_of(channels: &Channels, options: &PlanOptions, group: usize, cells: &[(usize, Vec<usize>)]) -> usize {
-    let all = channels.groups.get(group).map_or(0, |g| g.classes.len());
-    let own: usize = cells.iter().filter(|(g, _)| *g == group).map(|(_, c)| c.len()).sum();
-    let rows = cells.iter().filter(|(g, _)| *g == group).count();
-    let floor = match (options.floor, options.scope) {
-        (Some(n), _) => n,
-        (None, Scope::Global) => (GLOBAL_FLOOR * all as f64).floor() as usize,
-        (None, Scope::Group) => 1,
-    };
-    // Of a group that lies in several sets, each keeps its part.
-    floor.saturating_mul(own).div_ceil(all.max(1)).max(rows).min(own)
-}
-
 struct Solver<'a> {
     graph: &'a Graph,
     channels: &'a Channels,
     options: &'a PlanOptions,
+    target: Target,
     sets: &'a [Set],
 }
 
 impl Solver<'_> {
     /// Shares that each set loses.
     fn solve(&self, before: Cost) -> Result<Vec<usize>> {
-        match (self.options.scope, self.options.target) {
-            (Scope::Group, Target::Ratio(r)) => Ok(self.by_ratio(r)),
+        match (self.options.scope, &self.target) {
+            (_, Target::Remove(_)) => Ok(vec![0; self.sets.len()]),
+            (Scope::Group, Target::Ratio(r)) => Ok(self.by_ratio(*r)),
             (Scope::Group, Target::Macs(m)) => {
-                self.search(before, m, 1 << 16, |k| self.by_ratio(k as f64 / f64::from(1 << 16)))
+                self.search(before, *m, 1 << 16, |k| self.by_ratio(k as f64 / f64::from(1 << 16)))
             }
-            (Scope::Global, target) => {
+            (Scope::Global, Target::Ratio(r)) => Ok(self.by_count(&self.pool(), *r)),
+            (Scope::Global, Target::Macs(m)) => {
                 let pool = self.pool();
-                match target {
-                    Target::Ratio(r) => Ok(self.by_count(&pool, r)),
-                    Target::Macs(m) => self.search(before, m, pool.len(), |k| self.by_prefix(&pool, k)),
-                }
+                self.search(before, *m, pool.len(), |k| self.by_prefix(&pool, k))
             }
         }
     }
@@ -406,7 +272,6 @@ impl Solver<'_> {
                 out.extend(cell.iter().take(cell.len() / s.shares.max(1) * n).filter_map(|&k| classes.get(k)));
             }
         }
-        out.sort_unstable();
         out
     }
 }
