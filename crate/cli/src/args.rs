@@ -42,6 +42,9 @@ pub enum Command {
 pub struct Inspect {
     /// ONNX file.
     pub model: PathBuf,
+    /// What pins the channels of A, or how A and B hang together: groups, initializers, nodes or values, NAME[AXIS] for one axis.
+    #[arg(long, value_names = ["A", "B"], num_args = 1..=2)]
+    pub why: Option<Vec<String>>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -5,9 +5,8 @@
 use lopper_core::channels::{Channels, Role};
 use lopper_core::cut::cut;
 use lopper_core::graph::Graph;
-use lopper_core::plan::{PlanOptions, Scope, Target, plan};
+use lopper_core::plan::{PlanOptions, Target, plan};
 use lopper_core::report::pin_infos;
-use lopper_core::score::Criterion;
 use lopper_core::text::parse;
 use std::fmt::Write as _;
 

@@ -9,7 +9,7 @@ use crate::options::Which;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
 use bytes::Bytes;
-use lopper_core::channels::Channels;
+use lopper_core::channels::{Channels, Coupling, Told};
 use lopper_core::cut::Kept;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model, NoExternalData};
@@ -142,6 +142,24 @@ impl Session {
     /// When no model is open.
     pub fn pinned(&self) -> Result<&[PinInfo]> {
         Ok(&self.opened()?.described.pinned)
+    }
+
+    /// What pins the channels of a group, initializer, node or value, and by which chain of unions.
+    ///
+    /// # Errors
+    /// When no model is open or nothing has that name.
+    pub fn why(&self, name: &str) -> Result<Vec<Told>> {
+        let opened = self.opened()?;
+        opened.channels.why(&opened.graph, name)
+    }
+
+    /// The chain of unions that couples two of them.
+    ///
+    /// # Errors
+    /// When no model is open or nothing has one of the names.
+    pub fn why_together(&self, a: &str, b: &str) -> Result<Coupling> {
+        let opened = self.opened()?;
+        opened.channels.why_together(&opened.graph, a, b)
     }
 
     /// What a cut would bring.

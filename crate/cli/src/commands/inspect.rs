@@ -3,11 +3,14 @@
 use super::{open, print_json};
 use crate::args::Inspect;
 use crate::table::{Table, count, names};
-use lopper_pipeline::{ModelSummary, Port, Result};
+use lopper_pipeline::{Coupling, Link, ModelSummary, Place, Port, Result, Session, Told};
 
 /// Shows a model's groups, sizes and pins.
 pub fn run(args: &Inspect) -> Result<()> {
     let session = open(&args.model)?;
+    if let Some(names) = &args.why {
+        return why(&session, names, args.json);
+    }
     if args.json {
         return print_json(session.described()?);
     }
@@ -24,6 +27,54 @@ pub fn run(args: &Inspect) -> Result<()> {
             table.row(cells.map(str::to_owned));
         }
         table.print();
+    }
+    Ok(())
+}
+
+fn why(session: &Session, names: &[String], json: bool) -> Result<()> {
+    match names {
+        [a, b, ..] => {
+            let coupling = session.why_together(a, b)?;
+            if json { print_json(&coupling) } else { together(&coupling) }
+        }
+        [a] => {
+            let told = session.why(a)?;
+            if json { print_json(&told) } else { told.iter().try_for_each(alone) }
+        }
+        [] => Ok(()),
+    }
+}
+
+fn place(p: &Place) -> String {
+    format!("{}[{}]", p.value, p.axis)
+}
+
+fn chain(links: &[Link]) {
+    for l in links {
+        println!("  {} meets {} at {} ({})", place(&l.from), place(&l.to), l.node, l.op);
+    }
+}
+
+fn together(c: &Coupling) -> Result<()> {
+    let (a, b) = (place(&c.a), place(&c.b));
+    match (c.channels, c.pinned) {
+        (0, _) => println!("{a} and {b} share no channel: each can be cut without the other"),
+        (n, true) => {
+            println!("{a} and {b} are the same {n} channels, and these stay; `--why` with one of them says why")
+        }
+        (n, false) => println!("{a} and {b} share {n} channels, which can only go together:"),
+    }
+    chain(&c.chain);
+    Ok(())
+}
+
+fn alone(t: &Told) -> Result<()> {
+    let groups = if t.groups.is_empty() { "no group".to_owned() } else { t.groups.join(", ") };
+    println!("{}: {} of {} channels stay; the others are in {groups}", place(&t.place), t.pinned, t.length);
+    for r in &t.reasons {
+        let by = if r.node.is_empty() { String::new() } else { format!(" at {} ({})", r.node, r.op) };
+        println!("  pinned at {}{by}: {}", place(&r.at), r.why);
+        chain(&r.chain);
     }
     Ok(())
 }

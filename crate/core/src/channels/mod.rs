@@ -11,6 +11,7 @@ mod layout;
 mod reshape;
 mod shuffle;
 mod union_find;
+mod why;
 
 pub use balance::{Balance, Cell};
 pub use context::{ChannelContext, merge, take};
@@ -19,6 +20,7 @@ pub use layout::{Blocks, Bundle, Ids, Layout, positions, strides};
 pub use reshape::reshape;
 pub use shuffle::{Shuffle, Shuffles};
 pub use union_find::{PINNED, UnionFind};
+pub use why::{Coupling, Link, Place, Reason, Told};
 
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops;
@@ -83,6 +85,8 @@ pub struct State {
     row_sets: Vec<RowSet>,
     row_index: HashMap<(usize, usize), usize>,
     united: Vec<(Ids, Ids, NodeId)>,
+    /// The node whose rule speaks.
+    current: NodeId,
     seen: HashSet<(usize, usize)>,
     pins: Vec<Pin>,
     renormalised: Vec<(NodeId, Ids)>,
@@ -157,6 +161,9 @@ impl State {
         for chunk in moved.ids.chunks(n) {
             for (a, b) in chunk.iter().zip(chunk.iter().skip(1)) {
                 self.classes.unite(*a, *b);
+            }
+            if let Some((first, others)) = chunk.split_first() {
+                self.united.push((others.iter().map(|_| *first).collect(), others.into(), self.current));
             }
         }
         let ids = moved.ids.iter().step_by(n).copied().collect();
@@ -251,6 +258,8 @@ pub struct Channels {
     pub united: Vec<(Ids, Ids, NodeId)>,
     /// Classes of rows of several channels, each with the classes in it.
     rows: Vec<(u32, Vec<u32>)>,
+    /// Rows and the positions in them, as ids.
+    row_ids: Vec<(Ids, Ids)>,
 }
 
 impl Channels {
@@ -261,6 +270,7 @@ impl Channels {
         let ids: Vec<NodeId> = graph.nodes.ids().filter(|id| !shuffles.inner.contains(id)).collect();
         for id in ids {
             let node = &graph.nodes[id];
+            state.current = id;
             if let Some(shuffle) = shuffles.by_last.get(&id) {
                 state.shuffle(graph, node, shuffle);
                 continue;
@@ -299,6 +309,7 @@ impl Channels {
             renormalised: state.renormalised,
             united: state.united,
             rows,
+            row_ids: state.row_sets.into_iter().map(|s| (s.rows, s.cells)).collect(),
         }
     }
 
