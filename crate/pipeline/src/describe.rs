@@ -56,7 +56,7 @@ fn unsupported(graph: &Graph) -> Vec<Unsupported> {
 
 /// Positions of shape constants form groups too; nothing hangs on them.
 fn holds_something(g: &GroupSummary) -> bool {
-    g.parameters > 0 || !g.producers.is_empty()
+    g.parameters > 0 || !g.producers.is_empty() || g.name.ends_with("/rows")
 }
 
 fn group(graph: &Graph, channels: &Channels, index: usize, whole: Cost) -> Option<GroupSummary> {
@@ -83,7 +83,9 @@ fn group(graph: &Graph, channels: &Channels, index: usize, whole: Cost) -> Optio
 
 /// The cost of the model without a group; where it cannot go alone, without all that must go in step with it.
 fn without(graph: &Graph, channels: &Channels, index: usize, g: &Group) -> Result<Cost> {
-    cost(graph, &Kept::new(graph, channels, g.classes.iter().copied())).or_else(|_| {
+    let mut own: HashSet<u32> = g.classes.iter().copied().collect();
+    channels.close_rows(&mut own);
+    cost(graph, &Kept::new(graph, channels, own)).or_else(|_| {
         let tied = |b: &&lopper_core::channels::Balance| b.cells.iter().any(|c| c.group == index);
         let along =
             channels.balances.iter().filter(tied).flat_map(|b| &b.cells).filter_map(|c| channels.groups.get(c.group));

@@ -4,7 +4,7 @@ use super::layout::Ids;
 use super::union_find::PINNED;
 use super::{Role, State};
 use crate::graph::{Graph, NodeId, ValueId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A place in a parameter that channels of a group own.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +109,39 @@ fn new_group(graph: &Graph, sites: &[Site], list: &[usize]) -> Group {
     sites.sort_by_key(|s| s.role);
     let name = sites.first().map(|s| graph.values[s.value].name.clone()).unwrap_or_default();
     Group { name, classes: Vec::new(), sites, renormalised: Vec::new(), rows: false }
+}
+
+/// What rows of one kind have in common: the groups that their channels are of, and how many these are.
+type Kind = (Vec<usize>, usize);
+
+/// Adds a group for whole rows (heads, blocks) that hold the same groups' channels: it is called after the first of these.
+pub(super) fn add_rows(groups: &mut Vec<Group>, rows: &[(u32, Vec<u32>)]) {
+    let mut place: HashMap<u32, (usize, usize)> = HashMap::new();
+    for (g, group) in groups.iter().enumerate() {
+        place.extend(group.classes.iter().enumerate().map(|(k, &class)| (class, (g, k))));
+    }
+    let known: HashSet<u32> = place.keys().copied().collect();
+    let mut cells: BTreeMap<u32, BTreeSet<(usize, usize)>> = BTreeMap::new();
+    for (row, own) in rows.iter().filter(|(row, _)| !known.contains(row)) {
+        cells.entry(*row).or_default().extend(own.iter().filter_map(|c| place.get(c)));
+    }
+    // Rows of several depths hold the same groups, in other numbers.
+    let mut kinds: BTreeMap<Kind, Vec<((usize, usize), u32)>> = BTreeMap::new();
+    for (row, own) in cells {
+        let Some(&first) = own.first() else { continue };
+        let mut of: Vec<usize> = own.iter().map(|p| p.0).collect();
+        of.dedup();
+        kinds.entry((of, own.len())).or_default().push((first, row));
+    }
+    let mut used: HashSet<String> = groups.iter().map(|g| g.name.clone()).collect();
+    for ((of, _), mut own) in kinds {
+        own.sort_unstable();
+        let base = of.first().and_then(|&g| groups.get(g)).map(|g| g.name.clone()).unwrap_or_default();
+        let mut names = std::iter::once(format!("{base}/rows")).chain((2..).map(|n| format!("{base}/rows#{n}")));
+        let name = names.find(|n| used.insert(n.clone())).unwrap_or(base);
+        let classes = own.into_iter().map(|(_, row)| row).collect();
+        groups.push(Group { name, classes, sites: Vec::new(), renormalised: Vec::new(), rows: true });
+    }
 }
 
 /// Orders groups by their first site and makes their names unique.

@@ -295,9 +295,10 @@ impl Channels {
         settle_rows(&mut state);
         flatten_parameters(graph, &mut state);
         let cells = balance::collect(&mut state);
-        let groups = groups::collect(graph, &mut state);
+        let mut groups = groups::collect(graph, &mut state);
         let balances = balance::assign(cells, &groups);
         let rows = rows_of(&mut state);
+        groups::add_rows(&mut groups, &rows);
         let table = (0..state.classes.count() as u32).map(|i| state.classes.find(i)).collect();
         Self {
             table,
