@@ -122,7 +122,8 @@ impl<'a> CutContext<'a> {
             set_ints(self.changed(), attribute, known);
             return Ok(());
         }
-        let uses_input = self.node().input(input).is_some() || self.node().opset >= 11;
+        let since = if attribute == "axes" || attribute == "split" { 13 } else { 11 };
+        let uses_input = self.node().input(input).is_some() || self.node().opset >= since;
         if !uses_input {
             set_ints(self.changed(), attribute, known);
             return Ok(());

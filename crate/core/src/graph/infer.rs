@@ -86,7 +86,7 @@ impl<'a> InferContext<'a> {
 
     /// The whole numbers of an input that is a constant list, or of an attribute of older operator sets.
     pub fn ints_or_attribute(&self, input: usize, attribute: &str) -> Option<Vec<Dim>> {
-        match self.node.ints(attribute) {
+        match self.node.ints(attribute).filter(|_| self.node.input(input).is_none()) {
             Some(v) => Some(v.iter().map(|&i| Dim::Known(i)).collect()),
             None => self.constant(input).and_then(|c| c.as_ints()).map(<[Dim]>::to_vec),
         }

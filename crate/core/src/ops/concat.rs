@@ -227,7 +227,7 @@ impl Operator for Split {
         let Some(axis) = axis_of(cx.node.int("axis").unwrap_or(0), lengths.len()) else {
             return cx.pin_inputs("the number of axes is not known");
         };
-        let given = cx.node.ints("split").map(<[i64]>::to_vec).or_else(|| cx.known(1));
+        let given = cx.infer(|i| i.known_or_attribute(1, "split")).or_else(|| cx.known(1));
         let computed = given.is_none() && cx.node.input(1).is_some();
         let sizes =
             if computed { None } else { parts(given, lengths.get(axis).copied().flatten(), cx.node.outputs.len()) };

@@ -170,6 +170,18 @@ impl Operator for Squeeze {
     fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
         Some(None)
     }
+
+    fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
+        let (Some(old), Some(new)) = (cx.old_shape(0), cx.new_shape(0)) else { return Ok(()) };
+        let given = cx.infer_old(|i| i.known_or_attribute(1, "axes")).is_some();
+        let single = |d: Option<&Dim>| d == Some(&Dim::Known(1));
+        if given || !(0..old.len()).any(|i| single(new.get(i)) && !single(old.get(i))) {
+            return Ok(());
+        }
+        // Without a list every axis of length one goes, and now more have that length.
+        let axes = (0..old.len()).filter(|&i| single(old.get(i))).map(Dim::from).collect();
+        cx.set_layout(1, "axes", axes, "axes of a squeeze")
+    }
 }
 
 /// Unsqueeze.

@@ -29,6 +29,10 @@ impl Operator for Recurrent {
             return Err(cx.bad_shape(format!("data {xs:?} and weights {rs:?} do not fit a recurrent layer")));
         };
         let d = Dim::from(directions(cx.node));
+        let rows = h.mul(&Dim::from(self.gates));
+        if rs.first() != Some(&d) || rs.get(1) != Some(&rows) {
+            return Err(cx.bad_shape(format!("weights {rs:?} do not fit {d} directions of {h} channels")));
+        }
         let (sequence, batch) = if batch_first(cx.node) { (b, a) } else { (a, b) };
         let (y, state) = if batch_first(cx.node) {
             (vec![batch.clone(), sequence.clone(), d.clone(), h.clone()], vec![batch.clone(), d, h.clone()])

@@ -157,7 +157,7 @@ impl<'a> Call<'a> {
 
     /// Whole numbers of an attribute (older operator sets) or else of an input.
     pub(crate) fn ints_of(&self, attribute: &str, i: usize) -> Result<Option<Vec<i64>>> {
-        match self.node.ints(attribute) {
+        match self.node.ints(attribute).filter(|_| !self.has(i)) {
             Some(v) => Ok(Some(v.to_vec())),
             None => self.ints(i),
         }
