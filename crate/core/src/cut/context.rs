@@ -168,18 +168,16 @@ impl<'a> CutContext<'a> {
         }
     }
 
-    /// Old positions of an axis that stay, the same along every row of a joint bundle; `None` if rows keep different ones.
+    /// Old positions of an axis that stay, for every row of the axes before it in its bundle. A position that holds several
+    /// columns stays if any of them does.
     fn kept_along(&self, input: usize, axis: usize) -> Option<Vec<Vec<usize>>> {
         let b = self.node().input(input).and_then(|v| self.kept.bundle(v, axis))?;
         let rank = b.rank_of(axis)?;
-        let order: Vec<usize> = (0..b.axes.len()).filter(|&r| r != rank).chain([rank]).collect();
-        let moved = b.reordered(&order);
-        let n = moved.lengths.last().copied().unwrap_or(1).max(1);
-        let rows = moved.ids.chunks(n);
-        Some(
-            rows.map(|row| row.iter().enumerate().filter(|(_, i)| !self.kept.goes(**i)).map(|(i, _)| i).collect())
-                .collect(),
-        )
+        let n = b.lengths.get(rank).copied().unwrap_or(1).max(1);
+        let columns = b.inner(rank + 1).max(1);
+        let alive: Vec<bool> = b.ids.chunks(columns).map(|c| c.iter().any(|i| !self.kept.goes(*i))).collect();
+        let stays = |row: &[bool]| row.iter().enumerate().filter(|(_, a)| **a).map(|(i, _)| i).collect();
+        Some(alive.chunks(n).map(stays).collect())
     }
 
     /// Bounds of a slice that takes what is left of `at`, if it can be one: `(start, end)` for step `step`.
@@ -240,6 +238,24 @@ impl<'a> CutContext<'a> {
         Ok(())
     }
 
+    /// Puts a Gather of what is left of `at` before an input.
+    ///
+    /// # Errors
+    /// When rows of a joint bundle keep different positions.
+    pub fn gather_before(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
+        let new = self.renumbered(input, axis, at)?.unwrap_or_default();
+        let base = self.node().name.clone();
+        let index = self.edits.add(&base, "positions of a slice", |name| Tensor::from_i64(name, vec![new.len()], &new));
+        let old = self.node().input(input).map(|v| self.old.values[v].name.clone()).unwrap_or_default();
+        let data = self.changed().input.get(input).cloned().unwrap_or(old);
+        let output = self.edits.name(&format!("{base}_picked"));
+        let mut node = new_node("Gather", &output, &[&data, &index], &output);
+        set_int(&mut node, "axis", axis as i64);
+        self.edits.before.entry(self.node().position).or_default().push(node);
+        self.set_input(input, output);
+        Ok(())
+    }
+
     /// Turns the last node of a shuffle into one Gather from what went into its first.
     pub(super) fn gather_shuffled(&mut self, shuffle: &Shuffle) {
         let Some(b) = self.kept.bundle(shuffle.input, shuffle.axis) else { return };
@@ -256,22 +272,43 @@ impl<'a> CutContext<'a> {
         set_int(node, "axis", shuffle.axis as i64);
     }
 
-    /// Gives constant indices of a Gather the numbers that positions have after the cut.
+    /// The numbers after the cut of what is left of `at`, if the axis holds channels.
     ///
     /// # Errors
     /// When rows of a joint bundle keep different positions.
-    pub fn renumber(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
-        let Some(rows) = self.kept_along(0, axis) else { return Ok(()) };
+    fn renumbered(&self, input: usize, axis: usize, at: &[usize]) -> Result<Option<Vec<i64>>> {
+        let Some(rows) = self.kept_along(input, axis) else { return Ok(None) };
         let new: Vec<Vec<i64>> = (rows.iter().filter(|r| !r.is_empty()))
             .map(|kept| at.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect())
             .collect();
-        let Some(first) = new.first().filter(|f| new.iter().all(|n| n == *f)) else {
-            return Err(Error::new(Code::Invalid, format!("{}: rows keep different positions", self.node().place())));
+        match new.first().filter(|f| new.iter().all(|n| n == *f)) {
+            Some(first) => Ok(Some(first.clone())),
+            None => {
+                Err(Error::new(Code::Invalid, format!("{}: rows keep different positions", self.node().place())))
+            }
+        }
+    }
+
+    /// Gives constant indices of a Gather the numbers that positions have after the cut.
+    ///
+    /// # Errors
+    /// When rows of a joint bundle keep different positions, or what is left does not fill the wanted shape.
+    pub fn renumber(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
+        let Some(new) = self.renumbered(0, axis, at)? else { return Ok(()) };
+        let rank = self.old_shape(input).map_or(1, |s| s.len());
+        let dims: Vec<usize> = match (rank, self.wanted(0)) {
+            (0, _) => Vec::new(),
+            (1, _) | (_, None) => vec![new.len()],
+            (_, Some(want)) => want.iter().skip(axis).take(rank).filter_map(Dim::length).collect(),
         };
-        let scalar = self.old_shape(input).is_some_and(|s| s.is_empty());
-        let dims = if scalar { vec![] } else { vec![first.len()] };
+        if dims.iter().product::<usize>() != new.len() {
+            return Err(Error::new(
+                Code::Invalid,
+                format!("{}: {} indices are left, which do not fill {dims:?}", self.node().place(), new.len()),
+            ));
+        }
         let base = self.node().name.clone();
-        let name = self.edits.add(&base, "indices of a gather", |name| Tensor::from_i64(name, dims, first));
+        let name = self.edits.add(&base, "indices of a gather", |name| Tensor::from_i64(name, dims, &new));
         self.set_input(input, name);
         Ok(())
     }
