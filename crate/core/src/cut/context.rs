@@ -283,9 +283,7 @@ impl<'a> CutContext<'a> {
             .collect();
         match new.first().filter(|f| new.iter().all(|n| n == *f)) {
             Some(first) => Ok(Some(first.clone())),
-            None => {
-                Err(Error::new(Code::Invalid, format!("{}: rows keep different positions", self.node().place())))
-            }
+            None => Err(Error::new(Code::Invalid, format!("{}: rows keep different positions", self.node().place()))),
         }
     }
 

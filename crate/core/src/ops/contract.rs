@@ -36,7 +36,8 @@ pub fn contract_all(
     for (o, layout) in operands.iter().zip(&layouts) {
         mark_roles(cx, o, layout, &summed);
     }
-    let mut sums: Vec<char> = operands.iter().flat_map(|o| &o.labels).filter(|l| summed(l)).copied().flatten().collect();
+    let mut sums: Vec<char> =
+        operands.iter().flat_map(|o| &o.labels).filter(|l| summed(l)).copied().flatten().collect();
     sums.sort_unstable();
     sums.dedup();
     for label in sums {
@@ -61,7 +62,8 @@ pub fn contract_all(
 fn agree(cx: &mut ChannelContext<'_>, operands: &[&Operand], layouts: &mut [Layout]) {
     // Twice where a later pair can keep an axis whole that an earlier one had in a bundle.
     let rounds = if operands.len() > 2 { 2 } else { 1 };
-    for (i, j) in (0..rounds).flat_map(|_| (0..operands.len()).flat_map(|i| (i + 1..operands.len()).map(move |j| (i, j))))
+    for (i, j) in
+        (0..rounds).flat_map(|_| (0..operands.len()).flat_map(|i| (i + 1..operands.len()).map(move |j| (i, j))))
     {
         let (Some(a), Some(b)) = (operands.get(i), operands.get(j)) else { continue };
         let pairs: Vec<(usize, usize)> = a

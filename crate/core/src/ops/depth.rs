@@ -89,9 +89,10 @@ impl Operator for SpaceToDepth {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let dtype = cx.required(0)?.dtype;
         let Some(([n, c, h, w], side)) = maps(cx)? else { return Ok(vec![Fact::of_type(dtype)]) };
-        if let Some(d) = [h, w].into_iter().find(|d| {
-            matches!((d.known(), side.known()), (Some(d), Some(s)) if d.checked_rem(s) != Some(0))
-        }) {
+        if let Some(d) = [h, w]
+            .into_iter()
+            .find(|d| matches!((d.known(), side.known()), (Some(d), Some(s)) if d.checked_rem(s) != Some(0)))
+        {
             return Err(cx.bad_shape(format!("an axis of {d} does not divide into blocks of {side}")));
         }
         let less = |d: &Dim| d.div_floor(&side).unwrap_or(Dim::Known(1));
@@ -142,7 +143,8 @@ impl Operator for Col2Im {
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let (mut layout, channels) = channel_axis(cx, "it is moved into the image");
-        let count = cx.known(2).and_then(|v| v.iter().try_fold(1usize, |p, &n| p.checked_mul(usize::try_from(n).ok()?)));
+        let count =
+            cx.known(2).and_then(|v| v.iter().try_fold(1usize, |p, &n| p.checked_mul(usize::try_from(n).ok()?)));
         match (channels, count) {
             (Some(b), Some(count)) => layout.bundles.push(unite_blocks(cx, &b, count, true)),
             (Some(b), None) => {

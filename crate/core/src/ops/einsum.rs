@@ -112,8 +112,7 @@ impl Operator for Einsum {
         let equation = Equation::of(cx)
             .ok_or_else(|| cx.bad_attribute(format!("the equation {text:?} does not fit the operands")))?;
         let lengths = equation.lengths(cx)?;
-        let shape: Shape =
-            equation.output.iter().map(|l| lengths.get(l).cloned().unwrap_or(Dim::Known(1))).collect();
+        let shape: Shape = equation.output.iter().map(|l| lengths.get(l).cloned().unwrap_or(Dim::Known(1))).collect();
         Ok(vec![Fact::new(dtype, shape)])
     }
 

@@ -63,15 +63,15 @@ impl Operator for Gather {
             }
             None => cx.keep_whole(&mut layout, axis, value, "positions along it are picked by number"),
         }
-        let index = cx.layout(1);
-        if cx.node.input(1).is_some_and(|v| !cx.graph.values[v].is_parameter()) {
-            for b in &index.bundles {
-                cx.pin_ids(
-                    cx.node.input(1),
-                    b.axes.first().copied().unwrap_or(0),
-                    &b.ids,
-                    "it says which positions are picked",
-                );
+        let mut index = cx.layout(1);
+        let stored = cx.node.input(1).is_some_and(|v| cx.graph.values[v].is_parameter());
+        for axis in 0..rank {
+            if stored {
+                // A cut writes new numbers where it must; the list itself holds no channels.
+                cx.fix(&mut index, axis);
+            } else {
+                let value = cx.node.input(1);
+                cx.keep_whole(&mut index, axis, value, "it says which positions are picked");
             }
         }
         // A table whose rows are looked up makes the channels of its other axes.
@@ -112,8 +112,7 @@ impl Operator for Gather {
 /// The layout once picked positions stand in the shape of the indices.
 fn spread(cx: &mut ChannelContext<'_>, layout: Layout, axis: usize, count: usize) -> Layout {
     let (Some(from), Some(to)) = (cx.shape(0), cx.output_shape(0)) else { return Layout::default() };
-    let flat: Shape =
-        from.into_iter().enumerate().map(|(i, d)| if i == axis { Dim::from(count) } else { d }).collect();
+    let flat: Shape = from.into_iter().enumerate().map(|(i, d)| if i == axis { Dim::from(count) } else { d }).collect();
     reshape(cx, layout, &flat, &to)
 }
 

@@ -233,8 +233,7 @@ impl Operator for TensorScatter {
             keep(cx, &mut data, 0, a, WRITTEN);
             keep(cx, &mut updates, 1, a, WRITTEN);
         }
-        let pairs: Vec<(usize, usize)> =
-            (1..cx.rank(0).unwrap_or(0)).filter(|&a| a != axis).map(|a| (a, a)).collect();
+        let pairs: Vec<(usize, usize)> = (1..cx.rank(0).unwrap_or(0)).filter(|&a| a != axis).map(|a| (a, a)).collect();
         cx.align(&mut data, &mut updates, &pairs);
         let mut written = cx.layout(2);
         keep(cx, &mut written, 2, 0, "it says where a cache is written");

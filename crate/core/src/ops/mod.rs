@@ -87,9 +87,7 @@ fn find(op_type: &str) -> Option<&'static dyn Operator> {
         "Relu" | "LeakyRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "QuickGelu" | "Tanh" | "Erf" | "HardSwish"
         | "Mish" | "Softsign" | "ThresholdedRelu" | "Shrink" | "Sqrt" | "Abs" | "Neg" | "Sign" | "Floor" | "Ceil"
         | "Round" | "Sin" | "Sinh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "Tan" | "Identity" | "Cast" | "Swish"
-        | "BitCast" => {
-            &KEEPS_ZERO
-        }
+        | "BitCast" => &KEEPS_ZERO,
         "CastLike" => &elementwise::CastLike,
         "Dropout" => &elementwise::Dropout,
         "Sigmoid" | "HardSigmoid" | "Exp" | "Log" | "Softplus" | "Cos" | "Cosh" | "Acos" | "Acosh" | "Reciprocal"
@@ -180,21 +178,26 @@ fn find(op_type: &str) -> Option<&'static dyn Operator> {
     })
 }
 
-const SEQUENCE: Whole =
-    Whole { why: "a sequence of tensors holds it; export the model without sequences to cut it", makes: Makes::Unknown };
-const OPTIONAL: Whole =
-    Whole { why: "an optional value holds it; export the model without optional values to cut it", makes: Makes::Unknown };
+const SEQUENCE: Whole = Whole {
+    why: "a sequence of tensors holds it; export the model without sequences to cut it",
+    makes: Makes::Unknown,
+};
+const OPTIONAL: Whole = Whole {
+    why: "an optional value holds it; export the model without optional values to cut it",
+    makes: Makes::Unknown,
+};
 const LOSS: Whole = Whole { why: "a loss compares its classes; export the model without the loss", makes: Makes::Loss };
 
 /// Operators whose inputs stay whole, with the reason.
 fn whole(op_type: &str) -> Option<&'static dyn Operator> {
     Some(match op_type {
         "EyeLike" => &Whole { why: "a matrix with ones on a diagonal takes its shape", makes: Makes::Same },
-        "NonZero" => {
-            &Whole { why: "positions that are not zero are counted over all axes", makes: Makes::Open(DataType::Int64, 2) }
-        }
-        "SequenceAt" | "SequenceConstruct" | "SequenceEmpty" | "SequenceErase" | "SequenceInsert" | "SequenceLength"
-        | "SequenceMap" | "SplitToSequence" | "ConcatFromSequence" => &SEQUENCE,
+        "NonZero" => &Whole {
+            why: "positions that are not zero are counted over all axes",
+            makes: Makes::Open(DataType::Int64, 2),
+        },
+        "SequenceAt" | "SequenceConstruct" | "SequenceEmpty" | "SequenceErase" | "SequenceInsert"
+        | "SequenceLength" | "SequenceMap" | "SplitToSequence" | "ConcatFromSequence" => &SEQUENCE,
         "Optional" | "OptionalGetElement" | "OptionalHasElement" => &OPTIONAL,
         "SoftmaxCrossEntropyLoss" | "NegativeLogLikelihoodLoss" => &LOSS,
         _ => return None,

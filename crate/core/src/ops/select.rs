@@ -106,9 +106,7 @@ impl Operator for Cumulative {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         cx.required(1)?;
         let facts = same(cx)?;
-        if let (Some(s), Some([axis])) =
-            (cx.shape(0), cx.constant(1).and_then(|c| c.as_known()).as_deref())
-        {
+        if let (Some(s), Some([axis])) = (cx.shape(0), cx.constant(1).and_then(|c| c.as_known()).as_deref()) {
             cx.axis(*axis, s.len())?;
         }
         Ok(facts)

@@ -12,8 +12,7 @@ pub struct Tile;
 
 /// A small constant, repeated.
 fn repeated(c: &Constant, times: &[Dim]) -> Option<Constant> {
-    let dims: Vec<usize> =
-        c.dims.iter().zip(times).map(|(n, t)| n.checked_mul(t.length()?)).collect::<Option<_>>()?;
+    let dims: Vec<usize> = c.dims.iter().zip(times).map(|(n, t)| n.checked_mul(t.length()?)).collect::<Option<_>>()?;
     let total = dims.iter().try_fold(1usize, |p, &n| p.checked_mul(n))?;
     if total > crate::graph::MAX_FOLDED {
         return None;
