@@ -213,20 +213,12 @@ impl<'a> CutContext<'a> {
         Ok(bounds.flatten())
     }
 
-    /// Turns the node into a Gather of what is left of `at`.
+    /// Turns a node that slices one axis into a Gather of what is left of `at`.
     ///
     /// # Errors
-    /// When the input's axis is part of a joint bundle, or the node slices several axes.
+    /// When rows of a joint bundle keep different positions.
     pub fn gather_instead(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
-        let sliced = self.old_known(1).map_or(1, |v| v.len());
-        let rows = self.kept_along(input, axis).filter(|r| r.len() == 1 && sliced == 1);
-        let Some(kept) = rows.and_then(|mut r| r.pop()) else {
-            return Err(Error::new(
-                Code::Invalid,
-                format!("{}: what is left cannot be picked by one Gather", self.node().place()),
-            ));
-        };
-        let new: Vec<i64> = at.iter().filter_map(|p| kept.binary_search(p).ok().map(|i| i as i64)).collect();
+        let new = self.renumbered(input, axis, at)?.unwrap_or_default();
         let base = self.node().name.clone();
         let index = self.edits.add(&base, "positions of a slice", |name| Tensor::from_i64(name, vec![new.len()], &new));
         let data = self.node().input(input).map(|v| self.old.values[v].name.clone()).unwrap_or_default();

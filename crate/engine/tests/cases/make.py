@@ -349,6 +349,13 @@ case("left", "BitShift", [np.array([1, 5], np.uint64), np.array([3, 1], np.uint6
 case("right", "BitShift", [np.array([9, 5], np.uint64), np.array([3, 1], np.uint64)], direction="RIGHT")
 case("type only", "CastLike", [ints(1, 2), np.array([0.5], np.float32)], opset=19)
 
+# Resize with regions and aspect ratios
+x = floats(1, 1, 4, 5)
+region = np.array([0, 0, 0.1, -0.2, 1, 1, 0.8, 1.3], np.float32)
+case("cropped region", "Resize", [x, region, None, ints(1, 1, 3, 6)], constants=(1, 3), mode="linear", coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=2.0)
+case("not larger", "Resize", [x, None, None, ints(8, 8)], opset=18, constants=(3,), mode="linear", axes=[2, 3], keep_aspect_ratio_policy="not_larger")
+case("not smaller", "Resize", [x, None, None, ints(7, 8)], opset=18, constants=(3,), mode="nearest", axes=[2, 3], keep_aspect_ratio_policy="not_smaller")
+
 path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "operators.json")
 with open(path, "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
