@@ -162,7 +162,7 @@ impl Operator for ScatterElements {
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let Some(axis) = own_axis(cx, 0) else { return cx.pin_inputs("the number of axes is not known") };
         let (mut data, others) = beside(cx, axis, &[1, 2], WRITTEN);
-        settle_zero(&mut data, others.get(1), |a| Some(a));
+        settle_zero(&mut data, others.get(1), Some);
         for l in &others {
             mark(cx, l, Role::Companion);
         }

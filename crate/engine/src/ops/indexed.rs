@@ -1,6 +1,8 @@
 //! GatherElements, GatherND and their opposites, ScatterElements and ScatterND.
 
 use super::pick::{add_rows, pick, pick_value, place, strides};
+use super::reshape::set_shape;
+use super::slice::take_value;
 use super::{Call, Forward, axis_of, bad_shape, length, one, unsupported};
 use crate::tensor::{DeviceTensor, Kind, by_rank, count};
 use crate::value::{HostTensor, Value};
@@ -112,8 +114,8 @@ fn gather_nd(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let mut out: Vec<usize> = indices.dims.iter().take(indices.dims.len().saturating_sub(1)).copied().collect();
     out.extend(block);
     count(&out)?;
-    let flat: Vec<usize> = at.iter().flat_map(|b| (0..size).map(move |i| b * size + i)).collect();
-    one(pick_value(x, &flat, &out, call.device)?)
+    let table = set_shape(x, &[dims.iter().product::<usize>() / size.max(1), size])?;
+    one(set_shape(take_value(table, 0, &at, call.device)?, &out)?)
 }
 
 /// GatherND with indices that were computed on the device.

@@ -4,7 +4,19 @@ use super::{bad_shape, unsupported};
 use crate::tensor::{DeviceTensor, count};
 use crate::value::{HostTensor, Value};
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
-use lopper_core::Result;
+use lopper_core::{Code, Error, Result};
+
+/// The most elements of a list that is made on the host because an attribute asks for it.
+const MOST_MADE: usize = 1 << 24;
+
+/// The number of elements of such a list, within bounds.
+pub(super) fn made(dims: &[usize]) -> Result<usize> {
+    let total = count(dims)?;
+    if total > MOST_MADE {
+        return Err(Error::new(Code::TooLarge, format!("a list of shape {dims:?} is too large to make")));
+    }
+    Ok(total)
+}
 
 /// Row-major strides.
 pub(super) fn strides(dims: &[usize]) -> Vec<usize> {

@@ -1,6 +1,6 @@
 //! Regions and sampling grids: RoiAlign, GridSample, AffineGrid.
 
-use super::pick::list;
+use super::pick::{list, made};
 use super::{Call, Forward, array, bad_shape, length, lengths, one, unsupported};
 use crate::tensor::{DeviceTensor, count};
 use crate::value::{HostTensor, Value};
@@ -55,7 +55,7 @@ fn samples(call: &Call<'_>, [images, _, h, w]: [usize; 4], [rows, columns]: [usi
     if ratio == 0 {
         return Err(unsupported("as many samples as a region is large (sampling_ratio = 0)"));
     }
-    count(&[of.len(), rows, columns, ratio * ratio * 4])?;
+    made(&[of.len(), rows, columns, ratio, ratio, 4])?;
     let mut out = Samples { at: Vec::new(), weight: Vec::new(), each: ratio * ratio * 4 };
     for (corners, &image) in regions.chunks(4).zip(&of) {
         let [x1, y1, x2, y2] = array::<f32, 4>(corners)?.map(|v| f64::from(v) * scale - if half { 0.5 } else { 0.0 });
@@ -133,7 +133,7 @@ fn affine_grid(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let corners = call.flag("align_corners");
     let theta = call.tensor(0)?;
     let space = size.get(2..).unwrap_or_default();
-    let (batch, axes, places) = (size.first().copied().unwrap_or(1), space.len(), count(space)?);
+    let (batch, axes, places) = (size.first().copied().unwrap_or(1), space.len(), made(space)?);
     if theta.dims() != [batch, axes, axes + 1] || axes == 0 {
         return Err(bad_shape(format!("matrices of shape {:?} for a size {size:?}", theta.dims())));
     }

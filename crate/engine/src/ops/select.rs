@@ -1,6 +1,6 @@
 //! Operators that choose, count or order positions along an axis.
 
-use super::pick::{pick_value, place, strides};
+use super::pick::{made, pick_value, place, strides};
 use super::{Call, Forward, axis_of, bad_attribute, bad_shape, length, one, slice, unsupported};
 use crate::tensor::{DeviceTensor, Kind, by_rank, count};
 use crate::value::{HostData, HostTensor, Value};
@@ -104,7 +104,7 @@ fn one_hot(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let axis = axis_of(call.int_or("axis", -1), dims.len() + 1)?;
     let mut out = dims.clone();
     out.insert(axis, depth);
-    count(&out)?;
+    made(&out)?;
     let (outer, inner): (usize, usize) = (dims.iter().take(axis).product(), dims.iter().skip(axis).product());
     if let Some(t) = indices.host() {
         let numbers = t.data.to_i64();

@@ -1,6 +1,6 @@
 //! Fourier transforms as products with a matrix of sines, windows, and the mel scale.
 
-use super::pick::list;
+use super::pick::{list, made};
 use super::{Call, Forward, axis_of, bad_attribute, bad_shape, length, one, unsupported};
 use crate::tensor::{DeviceTensor, count};
 use crate::value::{HostTensor, Value};
@@ -19,7 +19,7 @@ pub(super) fn find(op: &str) -> Option<Forward> {
 }
 
 /// A transform's matrix has at most so many rows and columns: beyond them a fast transform is needed.
-const MOST_SAMPLES: usize = 1 << 13;
+const MOST_SAMPLES: usize = 1 << 12;
 
 /// From `n` samples of `parts` numbers (real, or real and imaginary) to `bins` frequencies of a transform of length `size`.
 fn matrix(n: usize, parts: usize, size: usize, bins: usize, inverse: bool) -> Result<HostTensor> {
@@ -104,6 +104,7 @@ fn stft(call: &mut Call<'_>) -> Result<Vec<Value>> {
     };
     let parts = dims.get(2).copied().unwrap_or(1);
     let frames = total.checked_sub(size).ok_or_else(|| bad_shape("a frame longer than the signal"))? / step + 1;
+    made(&[frames, size])?;
     let at: Vec<usize> = (0..frames).flat_map(|f| (0..size).map(move |i| f * step + i)).collect();
     count(&[batch, at.len(), parts])?;
     let signal: Tensor<3> = x.reshape(&[batch, total, parts])?.float()?;
@@ -119,7 +120,7 @@ fn stft(call: &mut Call<'_>) -> Result<Vec<Value>> {
 
 fn window(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let n = length(call.ints(0)?.and_then(|v| v.first().copied()).ok_or_else(|| bad_attribute("no size is given"))?)?;
-    count(&[n])?;
+    made(&[n])?;
     let around = if call.int_or("periodic", 1) != 0 { n } else { n.saturating_sub(1) };
     let parts: [f64; 3] = match call.node.op_type.as_str() {
         "HannWindow" => [0.5, 0.5, 0.0],
@@ -141,7 +142,7 @@ fn mel(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let real = |i: usize| Ok(f64::from(call.float_input(i)?.unwrap_or(0.0)));
     let (low, high): (f64, f64) = (real(3)?, real(4)?);
     let bins = size / 2 + 1;
-    count(&[bins, mels + 2])?;
+    made(&[bins, mels.saturating_add(2)])?;
     let to_mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
     let (from, to) = (to_mel(low), to_mel(high));
     let step = (to - from) / (mels + 2) as f64;

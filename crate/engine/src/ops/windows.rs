@@ -1,7 +1,7 @@
 //! Windows over any number of axes, position by position: the pools that burn has no kernel for, MaxUnpool and Col2Im.
 
 use super::conv::Window;
-use super::pick::{add_rows, list, place, strides};
+use super::pick::{add_rows, list, made, place, strides};
 use super::{Call, Forward, bad_shape, lengths, one, small, unsupported};
 use crate::tensor::{DeviceTensor, count};
 use crate::value::{HostTensor, Value};
@@ -45,8 +45,8 @@ fn positions(w: &Window, input: &[usize], ceil: bool) -> Result<Vec<usize>> {
 impl Places {
     pub(super) fn of(w: &Window, input: &[usize], ceil: bool) -> Result<Self> {
         let out = positions(w, input, ceil)?;
-        let (edge, taps) = (count(input)?, count(&w.kernel)?);
-        let total = count(&[out.iter().product(), taps])?;
+        let (edge, taps) = (made(input)?, made(&w.kernel)?);
+        let total = made(&[made(&out)?, taps])?;
         let (steps, own, inner) = (strides(&out), strides(input), strides(&w.kernel));
         let mut at = Vec::with_capacity(total);
         for o in 0..total / taps.max(1) {
