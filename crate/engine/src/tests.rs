@@ -204,11 +204,21 @@ fn attributes_that_would_fill_the_memory_are_refused() {
         format!("{image} <int64[8] p = {{0, 0, 4000000000, 0, 0, 0, 0, 0}}> {{ y = Pad (x, p) }}"),
         format!("{image} <int64[4] r = {{1, 1, 4000000000, 4000000000}}> {{ y = Tile (x, r) }}"),
         format!("{image} <int64[6] s = {{10000, 10000, 1, 1, 6, 6}}> {{ z = Expand (x, s) y = Relu (z) }}"),
+        format!("{image} {{ y = LpPool <kernel_shape = [9000, 9000], pads = [9000, 9000, 9000, 9000]> (x) }}"),
+        "(float[N,2,6,6] x) => (float[M] y) <int64[] n = {4000000000}> { y = HannWindow (n) }".to_owned(),
+        "(int64[N,2,6,6] x) => (float[N,2,6,6,D] y) <int64[] d = {4000000000}, float[2] v = {0, 1}>
+            { y = OneHot (x, d, v) }"
+            .to_owned(),
+        "(float[1,2,6,6] x) => (float[A,B,C,D] y) <float[1,2,3] t, int64[4] s = {1, 1, 90000, 90000}>
+            { y = AffineGrid (t, s) }"
+            .to_owned(),
         format!("{image} <int64[2] s = {{100000, 100000}}> {{ z = ConstantOfShape (s) y = Relu (z) }}"),
         format!("<opset 9> {image} <float[4] c = {{1, 1, 100000, 100000}}> {{ y = Upsample (x, c) }}"),
     ];
     for text in cases {
-        let result = Network::load(&model(&text), &Device::cpu()).and_then(|n| run(&n, input(0)));
+        let whole = HostTensor::i64(vec![4, 2, 6, 6], vec![0; 4 * 72]).unwrap();
+        let x = if text.contains("int64[N,2,6,6] x") { whole } else { input(0) };
+        let result = Network::load(&model(&text), &Device::cpu()).and_then(|n| run(&n, x));
         let code = code(result);
         assert!(matches!(code, Code::TooLarge | Code::BadDims), "{code:?}: {text}");
     }

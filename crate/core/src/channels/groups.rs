@@ -114,19 +114,22 @@ fn new_group(graph: &Graph, sites: &[Site], list: &[usize]) -> Group {
 /// What rows of one kind have in common: the groups that their channels are of, and how many these are.
 type Kind = (Vec<usize>, usize);
 
+/// A group and a position in it.
+type Slot = (usize, usize);
+
 /// Adds a group for whole rows (heads, blocks) that hold the same groups' channels: it is called after the first of these.
 pub(super) fn add_rows(groups: &mut Vec<Group>, rows: &[(u32, Vec<u32>)]) {
-    let mut place: HashMap<u32, (usize, usize)> = HashMap::new();
+    let mut place: HashMap<u32, Slot> = HashMap::new();
     for (g, group) in groups.iter().enumerate() {
         place.extend(group.classes.iter().enumerate().map(|(k, &class)| (class, (g, k))));
     }
     let known: HashSet<u32> = place.keys().copied().collect();
-    let mut cells: BTreeMap<u32, BTreeSet<(usize, usize)>> = BTreeMap::new();
+    let mut cells: BTreeMap<u32, BTreeSet<Slot>> = BTreeMap::new();
     for (row, own) in rows.iter().filter(|(row, _)| !known.contains(row)) {
         cells.entry(*row).or_default().extend(own.iter().filter_map(|c| place.get(c)));
     }
     // Rows of several depths hold the same groups, in other numbers.
-    let mut kinds: BTreeMap<Kind, Vec<((usize, usize), u32)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<Kind, Vec<(Slot, u32)>> = BTreeMap::new();
     for (row, own) in cells {
         let Some(&first) = own.first() else { continue };
         let mut of: Vec<usize> = own.iter().map(|p| p.0).collect();

@@ -249,26 +249,33 @@ impl<'a> CutContext<'a> {
         set_int(node, "axis", axis as i64);
     }
 
-    /// Picks what is left of `at` along an axis by a Gather: in place of the node if it does nothing else, or before it.
+    /// Puts a Gather of what is left of `at` before an input.
     ///
     /// # Errors
-    /// When rows of a joint bundle would need different positions.
-    pub fn gather_instead(&mut self, axis: usize, at: &[usize], alone: bool) -> Result<()> {
-        let Some(data) = self.node().input(0) else { return Ok(()) };
-        let Some(new) = self.renumbered(data, axis, at)? else { return Ok(()) };
-        let why = "positions of a slice";
-        if alone {
-            self.become_gather(data, axis, &new, why);
-            return Ok(());
-        }
+    /// When rows of a joint bundle keep different positions.
+    pub fn gather_before(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
+        let Some(value) = self.node().input(input) else { return Ok(()) };
+        let new = self.renumbered(value, axis, at)?.unwrap_or_default();
         let base = self.node().name.clone();
-        let index = self.edits.add(&base, why, |name| Tensor::from_i64(name, vec![new.len()], &new));
-        let picked = self.edits.name(&format!("{base}_picked"));
-        let present = self.changed().input.first().cloned().unwrap_or_default();
-        let mut gather = new_node("Gather", &picked, &[&present, &index], &picked);
-        set_int(&mut gather, "axis", axis as i64);
-        self.edits.before.entry(self.node().position).or_default().push(gather);
-        self.set_input(0, picked);
+        let index = self.edits.add(&base, "positions of a slice", |name| Tensor::from_i64(name, vec![new.len()], &new));
+        let old = self.old.values[value].name.clone();
+        let data = self.changed().input.get(input).cloned().unwrap_or(old);
+        let output = self.edits.name(&format!("{base}_picked"));
+        let mut node = new_node("Gather", &output, &[&data, &index], &output);
+        set_int(&mut node, "axis", axis as i64);
+        self.edits.before.entry(self.node().position).or_default().push(node);
+        self.set_input(input, output);
+        Ok(())
+    }
+
+    /// Turns a node that slices one axis into a Gather of what is left of `at`.
+    ///
+    /// # Errors
+    /// When rows of a joint bundle keep different positions.
+    pub fn gather_instead(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
+        let Some(data) = self.node().input(input) else { return Ok(()) };
+        let new = self.renumbered(data, axis, at)?.unwrap_or_default();
+        self.become_gather(data, axis, &new, "positions of a slice");
         Ok(())
     }
 
@@ -295,12 +302,22 @@ impl<'a> CutContext<'a> {
     /// Gives constant indices of a Gather the numbers that positions have after the cut.
     ///
     /// # Errors
-    /// When rows of a joint bundle keep different positions.
+    /// When rows of a joint bundle keep different positions, or what is left does not fill the wanted shape.
     pub fn renumber(&mut self, input: usize, axis: usize, at: &[usize]) -> Result<()> {
         let Some(data) = self.node().input(0) else { return Ok(()) };
         let Some(new) = self.renumbered(data, axis, at)? else { return Ok(()) };
-        let scalar = self.old_shape(input).is_some_and(|s| s.is_empty());
-        let dims = if scalar { vec![] } else { vec![new.len()] };
+        let rank = self.old_shape(input).map_or(1, |s| s.len());
+        let dims: Vec<usize> = match (rank, self.wanted(0)) {
+            (0, _) => Vec::new(),
+            (1, _) | (_, None) => vec![new.len()],
+            (_, Some(want)) => want.iter().skip(axis).take(rank).filter_map(Dim::length).collect(),
+        };
+        if dims.iter().product::<usize>() != new.len() {
+            return Err(Error::new(
+                Code::Invalid,
+                format!("{}: {} indices are left, which do not fill {dims:?}", self.node().place(), new.len()),
+            ));
+        }
         let base = self.node().name.clone();
         let name = self.edits.add(&base, "indices of a gather", |name| Tensor::from_i64(name, dims, &new));
         self.set_input(input, name);

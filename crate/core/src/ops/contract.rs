@@ -11,32 +11,44 @@ pub struct Operand {
     pub labels: Vec<Option<char>>,
 }
 
+impl Operand {
+    /// The first axis with a label.
+    fn axis_of(&self, label: char) -> Option<usize> {
+        self.labels.iter().position(|m| *m == Some(label))
+    }
+}
+
 /// Applies the contraction rule to two operands and returns the layout of the result with axes labelled `output`.
 pub fn contract(cx: &mut ChannelContext<'_>, a: &Operand, b: &Operand, output: &[Option<char>]) -> Layout {
-    let (mut la, mut lb) = (cx.layout(a.input), cx.layout(b.input));
-    let pairs: Vec<(usize, usize)> = a
-        .labels
-        .iter()
-        .enumerate()
-        .filter_map(|(i, l)| l.and_then(|l| b.labels.iter().position(|m| *m == Some(l))).map(|j| (i, j)))
-        .collect();
-    cx.align(&mut la, &mut lb, &pairs);
+    let layouts = vec![cx.layout(a.input), cx.layout(b.input)];
+    contract_all(cx, &[a, b], layouts, output)
+}
+
+/// Applies the contraction rule to any number of operands with these layouts.
+pub fn contract_all(
+    cx: &mut ChannelContext<'_>,
+    operands: &[&Operand],
+    mut layouts: Vec<Layout>,
+    output: &[Option<char>],
+) -> Layout {
+    agree(cx, operands, &mut layouts);
     let summed = |l: &Option<char>| l.is_some() && !output.contains(l);
-    mark_roles(cx, a, &la, &summed);
-    mark_roles(cx, b, &lb, &summed);
-    for &(i, j) in pairs.iter().filter(|(i, _)| a.labels.get(*i).is_some_and(summed)) {
-        if let (Some(x), Some(y)) = (la.at(i).cloned(), lb.at(j))
-            && !x.zero
-            && !y.zero
-        {
-            let value = cx.node.input(a.input);
-            cx.pin_ids(value, i, &x.ids, "it is summed over, and neither side is zero where it is masked");
-        }
+    for (o, layout) in operands.iter().zip(&layouts) {
+        mark_roles(cx, o, layout, &summed);
     }
-    let mut out = Layout::default();
-    let (pa, pb) = (passed(cx, a, &la, output), passed(cx, b, &lb, output));
-    let mut all: Vec<Bundle> = pa.into_iter().chain(pb).collect();
+    let mut sums: Vec<char> =
+        operands.iter().flat_map(|o| &o.labels).filter(|l| summed(l)).copied().flatten().collect();
+    sums.sort_unstable();
+    sums.dedup();
+    for label in sums {
+        check_sum(cx, operands, &mut layouts, label);
+    }
+    let mut all: Vec<Bundle> = Vec::new();
+    for (o, layout) in operands.iter().zip(&layouts) {
+        all.extend(passed(cx, o, layout, output));
+    }
     all.sort_by_key(|x| std::cmp::Reverse(x.axes.len()));
+    let mut out = Layout::default();
     for x in all {
         match out.bundles.iter_mut().find(|o| x.axes.iter().any(|axis| o.axes.contains(axis))) {
             Some(o) => o.zero |= x.zero,
@@ -44,6 +56,48 @@ pub fn contract(cx: &mut ChannelContext<'_>, a: &Operand, b: &Operand, output: &
         }
     }
     out
+}
+
+/// Unites axes of equal labels, each operand with each.
+fn agree(cx: &mut ChannelContext<'_>, operands: &[&Operand], layouts: &mut [Layout]) {
+    // Twice where a later pair can keep an axis whole that an earlier one had in a bundle.
+    let rounds = if operands.len() > 2 { 2 } else { 1 };
+    for (i, j) in
+        (0..rounds).flat_map(|_| (0..operands.len()).flat_map(|i| (i + 1..operands.len()).map(move |j| (i, j))))
+    {
+        let (Some(a), Some(b)) = (operands.get(i), operands.get(j)) else { continue };
+        let pairs: Vec<(usize, usize)> = a
+            .labels
+            .iter()
+            .enumerate()
+            .filter(|(k, l)| l.is_some_and(|l| a.axis_of(l) == Some(*k)))
+            .filter_map(|(k, l)| l.and_then(|l| b.axis_of(l)).map(|m| (k, m)))
+            .collect();
+        if let (Some(mut x), Some(mut y)) = (layouts.get(i).cloned(), layouts.get(j).cloned()) {
+            cx.align(&mut x, &mut y, &pairs);
+            if let Some(slot) = layouts.get_mut(i) {
+                *slot = x;
+            }
+            if let Some(slot) = layouts.get_mut(j) {
+                *slot = y;
+            }
+        }
+    }
+}
+
+/// A sum over masked positions is exact where any factor is zero there; else the axis stays.
+fn check_sum(cx: &mut ChannelContext<'_>, operands: &[&Operand], layouts: &mut [Layout], label: char) {
+    let found: Vec<(usize, usize, usize)> =
+        operands.iter().enumerate().filter_map(|(k, o)| Some((k, o.input, o.axis_of(label)?))).collect();
+    let zero = found.iter().any(|(k, _, axis)| layouts.get(*k).and_then(|l| l.at(*axis)).is_some_and(|b| b.zero));
+    let Some(&(first, input, axis)) = found.first().filter(|_| !zero) else { return };
+    let value = cx.node.input(input);
+    let Some(layout) = layouts.get_mut(first) else { return };
+    if found.len() == 1 {
+        cx.keep_whole(layout, axis, value, "it is summed over, and is not zero where it is masked");
+    } else if let Some(x) = layout.at(axis).cloned() {
+        cx.pin_ids(value, axis, &x.ids, "it is summed over, and neither side is zero where it is masked");
+    }
 }
 
 fn mark_roles(cx: &mut ChannelContext<'_>, o: &Operand, layout: &Layout, summed: &impl Fn(&Option<char>) -> bool) {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node, product};
 
 /// Refuses group counts that do not divide axis 0 of the weights.
-fn check_groups(cx: &InferContext<'_>, weights: &[Dim]) -> Result<()> {
+pub fn check_groups(cx: &InferContext<'_>, weights: &[Dim]) -> Result<()> {
     let given = cx.node.int("group").unwrap_or(1);
     let divides = |n: i64| n.checked_rem(given) == Some(0);
     if given < 1 || weights.first().and_then(Dim::known).is_some_and(|n| !divides(n)) {
@@ -31,7 +31,7 @@ fn groups(node: &Node) -> usize {
 }
 
 /// Weights of grouped convolutions hold other input channels in every block.
-fn weight_blocks(node: &Node, input: usize) -> Vec<(usize, Blocks)> {
+pub fn weight_blocks(node: &Node, input: usize) -> Vec<(usize, Blocks)> {
     let count = groups(node);
     if input == 1 && count > 1 { vec![(1, Blocks { axis: 0, count })] } else { Vec::new() }
 }
@@ -71,14 +71,14 @@ fn unite_inputs(cx: &mut ChannelContext<'_>, x: &mut Layout, w: &mut Layout, w_a
     cx.role(&wb.ids, Role::Consumer);
 }
 
-/// Adds the bias and sets the output: batch axes from the data, channels from the weight.
-fn finish(cx: &mut ChannelContext<'_>, x: &Layout, channels: Option<Bundle>) {
+/// Adds the bias of an input and sets the output: batch axes from the data, channels from the weight.
+fn finish(cx: &mut ChannelContext<'_>, x: &Layout, channels: Option<Bundle>, bias_input: usize) {
     let mut out = x.renamed(|axis| (axis == 0).then_some(0));
     if let Some(c) = channels {
         out.bundles.push(Bundle { axes: vec![1], lengths: vec![c.ids.len()], blocks: None, owner: None, ..c });
     }
-    if cx.node.input(2).is_some() {
-        let mut bias = cx.layout(2);
+    if cx.node.input(bias_input).is_some() {
+        let mut bias = cx.layout(bias_input);
         cx.align(&mut out, &mut bias, &[(1, 0)]);
         let zero = bias.at(0).is_some_and(|b| b.zero);
         for b in out.bundles.iter_mut().filter(|b| b.axes == [1]) {
@@ -106,7 +106,8 @@ fn tie_blocks(cx: &mut ChannelContext<'_>, x: Option<&Bundle>, out: Option<&Bund
     }
 }
 
-fn weight_macs(cx: &InferContext<'_>, outputs: &[Fact], skip_axis: usize) -> Dim {
+/// Multiply-accumulates: outputs times what of the weights makes one, all but one axis.
+pub fn weight_macs(cx: &InferContext<'_>, outputs: &[Fact], skip_axis: usize) -> Dim {
     let (Some(out), Some(w)) = (outputs.first().and_then(|f| f.shape.as_ref()), cx.shape(1)) else {
         return Dim::Known(0);
     };
@@ -145,25 +146,7 @@ impl Operator for Conv {
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
-        let count = groups(cx.node);
-        let (mut x, mut w) = operands(cx);
-        if count == 1 {
-            cx.align(&mut x, &mut w, &[(1, 1)]);
-            if let Some(b) = w.at(1).cloned() {
-                cx.role(&b.ids, Role::Consumer);
-            }
-        } else if cx.lengths(1).get(1) == Some(&Some(1)) {
-            depthwise(cx, &mut x, &mut w, 0);
-        } else {
-            unite_inputs(cx, &mut x, &mut w, 1, count);
-            let (xb, wb) = (x.at(1).cloned(), w.at(0).cloned());
-            tie_blocks(cx, xb.as_ref(), wb.as_ref(), count);
-        }
-        let out = w.at(0).cloned();
-        if let Some(b) = &out {
-            cx.role(&b.ids, Role::Producer);
-        }
-        finish(cx, &x, out);
+        convolve(cx, 2);
     }
 
     fn macs(&self, cx: &InferContext<'_>, outputs: &[Fact]) -> Dim {
@@ -177,6 +160,29 @@ impl Operator for Conv {
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
         rewrite_groups(cx)
     }
+}
+
+/// The rule of a convolution whose bias is at this input.
+pub fn convolve(cx: &mut ChannelContext<'_>, bias: usize) {
+    let count = groups(cx.node);
+    let (mut x, mut w) = operands(cx);
+    if count == 1 {
+        cx.align(&mut x, &mut w, &[(1, 1)]);
+        if let Some(b) = w.at(1).cloned() {
+            cx.role(&b.ids, Role::Consumer);
+        }
+    } else if cx.lengths(1).get(1) == Some(&Some(1)) {
+        depthwise(cx, &mut x, &mut w, 0);
+    } else {
+        unite_inputs(cx, &mut x, &mut w, 1, count);
+        let (xb, wb) = (x.at(1).cloned(), w.at(0).cloned());
+        tie_blocks(cx, xb.as_ref(), wb.as_ref(), count);
+    }
+    let out = w.at(0).cloned();
+    if let Some(b) = &out {
+        cx.role(&b.ids, Role::Producer);
+    }
+    finish(cx, &x, out, bias);
 }
 
 /// Every output of a depthwise convolution goes with its input channel. `w_axis` is the weight's axis of `multiplier * inputs`.
@@ -194,7 +200,7 @@ fn depthwise(cx: &mut ChannelContext<'_>, x: &mut Layout, w: &mut Layout, w_axis
 }
 
 /// The number of groups is the number of blocks that keep any channel.
-fn rewrite_groups(cx: &mut CutContext<'_>) -> Result<()> {
+pub fn rewrite_groups(cx: &mut CutContext<'_>) -> Result<()> {
     let old = groups(cx.node());
     if old == 1 {
         return Ok(());
@@ -257,7 +263,7 @@ impl Operator for ConvTranspose {
         if count > 1 && cx.lengths(1).first() != Some(&Some(count)) {
             tie_blocks(cx, x.at(1).cloned().as_ref(), out.as_ref(), count);
         }
-        finish(cx, &x, out);
+        finish(cx, &x, out, 2);
     }
 
     fn macs(&self, cx: &InferContext<'_>, _outputs: &[Fact]) -> Dim {

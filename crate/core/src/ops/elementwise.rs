@@ -68,7 +68,7 @@ impl Operator for Unary {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let input = cx.required(0)?;
         let dtype = match cx.node.op_type.as_str() {
-            "Cast" => Some(
+            "Cast" | "BitCast" => Some(
                 DataType::from_number(i32::try_from(cx.node.int("to").unwrap_or(0)).unwrap_or(-1))
                     .map_err(|e| e.at(cx.node.place()))?,
             ),
@@ -198,6 +198,31 @@ impl Operator for Clip {
         let high = bound(2, "max", f64::INFINITY).is_some_and(|v| v >= 0.0);
         let layout = cx.layout(0);
         cx.set(0, if low && high { layout } else { layout.with_zero(false) });
+    }
+}
+
+/// CastLike: another element type, that of the second input, of which nothing else counts.
+#[derive(Debug)]
+pub struct CastLike;
+
+impl Operator for CastLike {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        let input = cx.required(0)?;
+        let dtype = cx.required(1)?.dtype;
+        let constant = match (&input.constant, dtype) {
+            (Some(c), Some(t)) => {
+                let mut c = crate::graph::Constant { dtype: t, ..c.clone() };
+                convert(&mut c);
+                Some(c)
+            }
+            _ => None,
+        };
+        Ok(vec![Fact { dtype, shape: input.shape.clone(), constant }])
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let layout = cx.layout(0);
+        cx.set(0, layout);
     }
 }
 

@@ -4,17 +4,29 @@ mod concat;
 mod constant;
 mod contract;
 mod conv;
+mod deform;
+mod depth;
+mod einsum;
 mod elementwise;
 mod fold;
+mod gather;
+mod indexed;
 mod matmul;
 mod norm;
+mod pad;
 mod pool;
+mod random;
 mod reduce;
+mod region;
 mod reshape;
 mod resize;
 mod rnn;
+mod select;
+mod signal;
 mod slice;
 mod softmax;
+mod tile;
+mod whole;
 
 use crate::channels::{Blocks, ChannelContext};
 use crate::cut::CutContext;
@@ -67,7 +79,9 @@ pub trait Operator: Sync {
     }
 }
 
+use crate::onnx::DataType;
 use elementwise::{Binary, Unary, Zero};
+use whole::{Makes, Whole};
 
 /// The family of a node's operator, if there is a rule for it.
 pub fn lookup(node: &Node) -> Option<&'static dyn Operator> {
@@ -82,50 +96,86 @@ fn find(op_type: &str) -> Option<&'static dyn Operator> {
     Some(match op_type {
         "Relu" | "LeakyRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "QuickGelu" | "Tanh" | "Erf" | "HardSwish"
         | "Mish" | "Softsign" | "ThresholdedRelu" | "Shrink" | "Sqrt" | "Abs" | "Neg" | "Sign" | "Floor" | "Ceil"
-        | "Round" | "Sin" | "Sinh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "Tan" | "Identity" | "Cast" | "Swish" => {
-            &KEEPS_ZERO
-        }
+        | "Round" | "Sin" | "Sinh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "Tan" | "Identity" | "Cast" | "Swish"
+        | "BitCast" => &KEEPS_ZERO,
+        "CastLike" => &elementwise::CastLike,
         "Dropout" => &elementwise::Dropout,
         "Sigmoid" | "HardSigmoid" | "Exp" | "Log" | "Softplus" | "Cos" | "Cosh" | "Acos" | "Acosh" | "Reciprocal"
-        | "Not" | "IsNaN" | "IsInf" => &LOSES_ZERO,
+        | "Not" | "IsNaN" | "IsInf" | "BitwiseNot" => &LOSES_ZERO,
         "Clip" => &elementwise::Clip,
-        "Add" | "Sub" | "Sum" | "Max" | "Min" | "Mean" => &Binary { zero: Zero::All },
-        "Mul" | "And" | "BitwiseAnd" => &Binary { zero: Zero::Any },
+        "Add" | "Sub" | "Sum" | "Max" | "Min" | "Mean" | "BitwiseOr" | "BitwiseXor" => &Binary { zero: Zero::All },
+        "Mul" | "And" | "BitwiseAnd" | "SwiGLU" => &Binary { zero: Zero::Any },
         "Div" => &Binary { zero: Zero::Dividend },
         "Pow" => &Binary { zero: Zero::Power },
-        "PRelu" | "Mod" => &Binary { zero: Zero::First },
+        "PRelu" | "Mod" | "BitShift" => &Binary { zero: Zero::First },
         "Or" | "Xor" | "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" => &Binary { zero: Zero::Lost },
         "Where" => &elementwise::Where,
         "Conv" => &conv::Conv,
         "ConvTranspose" => &conv::ConvTranspose,
+        "DeformConv" => &deform::DeformConv,
+        "CausalConvWithState" => &deform::CausalConv,
+        "Einsum" => &einsum::Einsum,
         "MatMul" => &matmul::MatMul,
         "Gemm" => &matmul::Gemm,
         "BatchNormalization" => &norm::BatchNormalization,
         "InstanceNormalization" => &norm::InstanceNormalization,
         "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization" => &norm::LayerNormalization,
         "GroupNormalization" => &norm::GroupNormalization,
+        "MeanVarianceNormalization" => &norm::MeanVariance,
         "LRN" => &norm::LocalResponse,
         "LpNormalization" => &norm::LpNormalization,
         "MaxPool" => &pool::Pool { average: false },
         "AveragePool" | "LpPool" => &pool::Pool { average: true },
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => &pool::GlobalPool,
+        "MaxUnpool" => &pool::MaxUnpool,
         "Reshape" => &reshape::Reshape,
         "Flatten" => &reshape::Flatten,
         "Squeeze" => &reshape::Squeeze,
         "Unsqueeze" => &reshape::Unsqueeze,
         "Transpose" => &reshape::Transpose,
         "Expand" => &reshape::Expand,
+        "Tile" => &tile::Tile,
+        "DepthToSpace" => &depth::DepthToSpace,
+        "SpaceToDepth" => &depth::SpaceToDepth,
+        "Col2Im" => &depth::Col2Im,
         "Concat" => &concat::Concat,
         "Split" => &concat::Split,
         "Slice" => &slice::Slice,
-        "Gather" => &slice::Gather,
-        "Pad" => &slice::Pad,
+        "Gather" => &gather::Gather,
+        "GatherElements" => &indexed::GatherElements,
+        "GatherND" => &indexed::GatherNd,
+        "ScatterElements" | "Scatter" => &indexed::ScatterElements,
+        "ScatterND" => &indexed::ScatterNd,
+        "TensorScatter" => &indexed::TensorScatter,
+        "Pad" => &pad::Pad,
+        "CenterCropPad" => &pad::CenterCropPad,
+        "TopK" => &select::TopK,
+        "ArgMax" | "ArgMin" => &select::ArgMax,
+        "CumSum" => &select::Cumulative { sum: true },
+        "CumProd" => &select::Cumulative { sum: false },
+        "OneHot" => &select::OneHot,
+        "Compress" => &select::Compress,
+        "Trilu" => &select::Trilu,
+        "ReverseSequence" => &select::ReverseSequence,
+        "Unique" => &whole::Unique,
         "ReduceMean" => &reduce::Reduce { kind: reduce::Kind::Mean },
         "ReduceSum" => &reduce::Reduce { kind: reduce::Kind::Sum },
         "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum"
         | "ReduceLogSumExp" => &reduce::Reduce { kind: reduce::Kind::Other },
         "Softmax" | "LogSoftmax" | "Hardmax" => &softmax::Softmax,
         "Resize" | "Upsample" => &resize::Resize,
+        "RoiAlign" | "MaxRoiPool" => &region::RoiPool,
+        "GridSample" => &region::GridSample,
+        "AffineGrid" => &region::AffineGrid,
+        "NonMaxSuppression" => &region::NonMaxSuppression,
+        "DFT" => &signal::Dft,
+        "STFT" => &signal::Stft,
+        "HannWindow" | "HammingWindow" | "BlackmanWindow" => &signal::Window,
+        "MelWeightMatrix" => &signal::MelWeightMatrix,
+        "Det" => &signal::Det,
+        "RandomNormalLike" | "RandomUniformLike" | "Bernoulli" => &random::RandomLike,
+        "RandomNormal" | "RandomUniform" => &random::Random,
+        "Multinomial" => &random::Multinomial,
         "LSTM" => &rnn::Recurrent { gates: 4 },
         "GRU" => &rnn::Recurrent { gates: 3 },
         "RNN" => &rnn::Recurrent { gates: 1 },
@@ -134,6 +184,32 @@ fn find(op_type: &str) -> Option<&'static dyn Operator> {
         "Shape" => &constant::ShapeOf,
         "Size" => &constant::Size,
         "Range" => &constant::Range,
+        _ => return whole(op_type),
+    })
+}
+
+const SEQUENCE: Whole = Whole {
+    why: "a sequence of tensors holds it; export the model without sequences to cut it",
+    makes: Makes::Unknown,
+};
+const OPTIONAL: Whole = Whole {
+    why: "an optional value holds it; export the model without optional values to cut it",
+    makes: Makes::Unknown,
+};
+const LOSS: Whole = Whole { why: "a loss compares its classes; export the model without the loss", makes: Makes::Loss };
+
+/// Operators whose inputs stay whole, with the reason.
+fn whole(op_type: &str) -> Option<&'static dyn Operator> {
+    Some(match op_type {
+        "EyeLike" => &Whole { why: "a matrix with ones on a diagonal takes its shape", makes: Makes::Same },
+        "NonZero" => &Whole {
+            why: "positions that are not zero are counted over all axes",
+            makes: Makes::Open(DataType::Int64, 2),
+        },
+        "SequenceAt" | "SequenceConstruct" | "SequenceEmpty" | "SequenceErase" | "SequenceInsert"
+        | "SequenceLength" | "SequenceMap" | "SplitToSequence" | "ConcatFromSequence" => &SEQUENCE,
+        "Optional" | "OptionalGetElement" | "OptionalHasElement" => &OPTIONAL,
+        "SoftmaxCrossEntropyLoss" | "NegativeLogLikelihoodLoss" => &LOSS,
         _ => return None,
     })
 }

@@ -144,14 +144,52 @@ impl Operator for GroupNormalization {
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let mut layout = cx.layout(0);
-        let zero = companions(cx, &mut layout, 1, 1..3);
+        let groups = usize::try_from(cx.node.int("num_groups").unwrap_or(1)).unwrap_or(1).max(1);
+        let per_group = cx.lengths(1).first() == Some(&Some(groups)) && cx.lengths(0).get(1) != Some(&Some(groups));
+        let zero = if per_group {
+            // Before operator set 21: one scale and one bias a group, which stay as the groups do.
+            for input in [1, 2] {
+                let mut own = cx.layout(input);
+                let value = cx.node.input(input);
+                cx.keep_whole(&mut own, 0, value, "it holds one number a group, and their number stays");
+            }
+            false
+        } else {
+            companions(cx, &mut layout, 1, 1..3)
+        };
         if let Some(b) = layout.at(1).cloned() {
-            let groups = usize::try_from(cx.node.int("num_groups").unwrap_or(1)).unwrap_or(1).max(1);
             let rows = cx.balance(&b, groups);
             cx.pin_ids(None, 1, &rows, "the number of groups of a GroupNormalization stays");
             cx.renormalises(&b.ids);
         }
         cx.set(0, layout.with_zero(zero));
+    }
+}
+
+/// MeanVarianceNormalization over some axes: the batch and the maps unless given.
+#[derive(Debug)]
+pub struct MeanVariance;
+
+impl Operator for MeanVariance {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        if let (Some(axes), Some(shape)) = (cx.node.ints("axes"), cx.shape(0)) {
+            axes.iter().try_for_each(|a| cx.axis(*a, shape.len()).map(drop))?;
+        }
+        same_as_input(cx)
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let mut layout = cx.layout(0);
+        let rank = cx.rank(0).unwrap_or(0);
+        let axes = cx.node.ints("axes").unwrap_or(&[0, 2, 3]);
+        let axes: Vec<usize> = axes.iter().filter_map(|&a| crate::graph::axis_of(a, rank)).collect();
+        for b in &mut layout.bundles {
+            if b.axes.iter().any(|a| axes.contains(a)) {
+                cx.renormalises(&b.ids);
+                b.zero = false;
+            }
+        }
+        cx.set(0, layout);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::Operator;
 use crate::channels::ChannelContext;
+use crate::cut::CutContext;
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext};
+use crate::graph::{Constant, Dim, Fact, InferContext, Origin, ValueId};
 use crate::onnx::DataType;
 
 /// Kernel, strides, dilations and pads of a window, one entry a spatial axis.
@@ -129,7 +130,78 @@ fn pass_channels(cx: &mut ChannelContext<'_>) {
         cx.keep_whole(&mut layout, axis, value, "pooling mixes positions along it");
     }
     cx.set(0, layout.clone());
+    if cx.node.output(1).is_some_and(|v| !only_unpooled(cx, v)) {
+        // Such a number counts every element before it, so it changes with the length of every axis.
+        let why = "the places of the largest elements are counted over all of its axes";
+        for axis in 0..cx.rank(0).unwrap_or(0) {
+            cx.keep_whole(&mut layout, axis, value, why);
+        }
+    }
     cx.set(1, layout.with_zero(false));
+}
+
+/// Whether a value goes into MaxUnpool only, which counts as MaxPool does.
+fn only_unpooled(cx: &ChannelContext<'_>, v: ValueId) -> bool {
+    let value = &cx.graph.values[v];
+    !value.is_output && value.uses.iter().all(|(n, port)| cx.graph.nodes[*n].op_type == "MaxUnpool" && *port == 1)
+}
+
+/// MaxUnpool: puts elements back to the places that a MaxPool took them from.
+#[derive(Debug)]
+pub struct MaxUnpool;
+
+impl Operator for MaxUnpool {
+    fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
+        let x = cx.required(0)?;
+        cx.required(1)?;
+        cx.list(2)?;
+        let Some(xs) = &x.shape else { return Ok(vec![Fact::of_type(x.dtype)]) };
+        if let Some(shape) = cx.constant(2).and_then(Constant::as_ints).filter(|s| s.len() == xs.len()) {
+            return Ok(vec![Fact::new(x.dtype, shape.to_vec())]);
+        }
+        if cx.node.input(2).is_some() {
+            let shape = cx.node.output(0).map(|o| cx.unknown_shape(o, xs.len()));
+            return Ok(vec![Fact { dtype: x.dtype, shape, constant: None }]);
+        }
+        let kernel: Vec<Dim> =
+            cx.node.ints("kernel_shape").unwrap_or_default().iter().map(|&k| Dim::Known(k)).collect();
+        if kernel.len() + 2 != xs.len() {
+            return Err(cx.bad_shape(format!("a kernel of {} axes over data {xs:?}", kernel.len())));
+        }
+        let window = Window::of(cx, &kernel)?;
+        let mut shape: Vec<Dim> = xs.iter().take(2).cloned().collect();
+        shape.extend(xs.iter().skip(2).enumerate().map(|(k, d)| window.transposed(k, d, None)));
+        Ok(vec![Fact::new(x.dtype, shape)])
+    }
+
+    fn channels(&self, cx: &mut ChannelContext<'_>) {
+        let (mut data, mut places) = (cx.layout(0), cx.layout(1));
+        let from_pool = cx.node.input(1).is_some_and(|v| match cx.graph.values[v].origin {
+            Origin::Node(n, 1) => cx.graph.nodes[n].op_type == "MaxPool",
+            _ => false,
+        });
+        let rank = cx.rank(0).unwrap_or(0);
+        // Places that do not come straight from a MaxPool over the same channels count all axes as they were.
+        let first = if from_pool { 2 } else { 0 };
+        let why = "elements are put back to places that are counted over all of its axes";
+        for axis in first..rank {
+            let (x, y) = (cx.node.input(0), cx.node.input(1));
+            cx.keep_whole(&mut data, axis, x, why);
+            cx.keep_whole(&mut places, axis, y, why);
+        }
+        let pairs: Vec<(usize, usize)> = (0..first.min(rank)).map(|a| (a, a)).collect();
+        cx.align(&mut data, &mut places, &pairs);
+        cx.set(0, data);
+    }
+
+    fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
+        match cx.wanted(0) {
+            Some(want) if cx.node().input(2).is_some() && cx.new_ints(2, "").as_ref() != Some(&want) => {
+                cx.set_layout(2, "", want, "shape after unpooling")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// MaxPool, AveragePool, LpPool.

@@ -23,13 +23,30 @@ impl Resize {
         }
     }
 
+    /// The one scale of all axes that keeps the aspect ratio, if that is asked for.
+    fn common_scale(cx: &InferContext<'_>, from: &Shape, axes: &[usize], sizes: &[Dim]) -> Option<f64> {
+        let larger = match cx.node.string("keep_aspect_ratio_policy") {
+            Some("not_larger") => false,
+            Some("not_smaller") => true,
+            _ => return None,
+        };
+        let ratios = axes.iter().zip(sizes).map(|(&a, n)| Some(n.known()? as f64 / from.get(a)?.known()? as f64));
+        let ratios: Vec<f64> = ratios.collect::<Option<_>>()?;
+        ratios.into_iter().reduce(if larger { f64::max } else { f64::min })
+    }
+
     fn output(cx: &InferContext<'_>, from: &Shape) -> Option<Shape> {
         let axes = Self::axes(cx, from.len())?;
         let (scales, sizes) = ports(cx.node);
         let mut shape = from.clone();
         if let Some(sizes) = cx.constant(sizes).and_then(|c| c.as_ints()).filter(|s| !s.is_empty()) {
+            let scale = Self::common_scale(cx, from, &axes, sizes);
             for (&axis, n) in axes.iter().zip(sizes) {
-                *shape.get_mut(axis)? = n.clone();
+                let d = shape.get_mut(axis)?;
+                *d = match scale {
+                    Some(scale) => Dim::Known((d.known()? as f64 * scale).round() as i64),
+                    None => n.clone(),
+                };
             }
             return Some(shape);
         }
@@ -49,6 +66,15 @@ impl Resize {
     }
 }
 
+/// Whether the region of interest is all of an axis.
+fn whole_region(cx: &InferContext<'_>, axis: usize) -> bool {
+    let Some(rank) = cx.shape(0).map(Vec::len) else { return false };
+    let Some(axes) = Resize::axes(cx, rank) else { return false };
+    let Some(at) = axes.iter().position(|a| *a == axis) else { return true };
+    let region = cx.constant(1).and_then(|c| c.as_floats());
+    region.is_some_and(|r| r.get(at) == Some(&0.0) && r.get(at + axes.len()) == Some(&1.0))
+}
+
 impl Operator for Resize {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
@@ -63,7 +89,10 @@ impl Operator for Resize {
         let value = cx.node.input(0);
         for axis in 0..cx.rank(0).unwrap_or(0) {
             let same = matches!((&from, &to), (Some(f), Some(t)) if f.get(axis) == t.get(axis));
-            if !same {
+            // A crop may move positions of an axis whose length stays.
+            let cropped = cx.node.string("coordinate_transformation_mode") == Some("tf_crop_and_resize")
+                && !cx.infer(|i| whole_region(i, axis));
+            if !same || cropped {
                 cx.keep_whole(&mut layout, axis, value, "it is resized along it");
             }
         }

@@ -10,9 +10,12 @@ pub(super) fn find(op: &str) -> Option<Forward> {
     Some(match op {
         "Relu" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Erf" | "Gelu" | "Exp" | "Log"
         | "Sqrt" | "Reciprocal" | "Neg" | "Abs" | "Floor" | "Ceil" | "Round" | "Sign" | "Softplus" | "Softsign"
-        | "Elu" | "Selu" | "Celu" | "Mish" | "Swish" | "ThresholdedRelu" | "Sin" | "Cos" | "Not" => unary,
+        | "Elu" | "Selu" | "Celu" | "Mish" | "Swish" | "ThresholdedRelu" | "Sin" | "Cos" | "Not" | "Tan" | "Sinh"
+        | "Cosh" | "Asin" | "Acos" | "Atan" | "Asinh" | "Acosh" | "Atanh" | "Shrink" | "BitwiseNot" => unary,
+        "IsNaN" | "IsInf" => special,
+        "SwiGLU" => swiglu,
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Equal" | "Greater" | "GreaterOrEqual" | "Less"
-        | "LessOrEqual" | "And" | "Or" | "Xor" => binary,
+        | "LessOrEqual" | "And" | "Or" | "Xor" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "BitShift" => binary,
         "Min" | "Max" | "Sum" | "Mean" => variadic,
         "Where" => select,
         "Clip" => clip,
@@ -74,6 +77,20 @@ fn activate<const D: usize>(call: &Call<'_>, x: Tensor<D>) -> Result<Tensor<D>> 
         "ThresholdedRelu" => activation::thresholded_relu(x, number("alpha", 1.0)),
         "Sin" => x.sin(),
         "Cos" => x.cos(),
+        "Tan" => x.tan(),
+        "Sinh" => x.sinh(),
+        "Cosh" => x.cosh(),
+        "Asin" => x.asin(),
+        "Acos" => x.acos(),
+        "Atan" => x.atan(),
+        "Asinh" => x.asinh(),
+        "Acosh" => x.acosh(),
+        "Atanh" => x.atanh(),
+        "Shrink" => {
+            let (bias, limit) = (number("bias", 0.0), number("lambd", 0.5));
+            let low = x.clone().lower_elem(-limit).float() * x.clone().add_scalar(bias);
+            low + x.clone().greater_elem(limit).float() * x.sub_scalar(bias)
+        }
         other => return Err(unsupported(format!("the operator {other}"))),
     })
 }
@@ -86,7 +103,12 @@ fn binary(call: &mut Call<'_>) -> Result<Vec<Value>> {
 
 /// An operator of two values, on the host if both are there.
 fn combine(call: &Call<'_>, op: &str, a: Value, b: Value) -> Result<Value> {
-    let op = if op == "Mod" && call.flag("fmod") { "FMod" } else { op };
+    let op = match op {
+        "Mod" if call.flag("fmod") => "FMod",
+        "BitShift" if call.node.string("direction") == Some("LEFT") => "ShiftLeft",
+        "BitShift" => "ShiftRight",
+        op => op,
+    };
     if let (Some(x), Some(y)) = (a.host(), b.host()) {
         return host::binary(op, x, y).map(Value::from);
     }
@@ -295,5 +317,38 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<Value>> {
         let x: Tensor<D> = x.float()?;
         let mask = x.clone().inner().random_like(Distribution::Bernoulli(f64::from(keep)));
         one(DeviceTensor::from(x * mask.div_scalar(keep)))
+    })
+}
+
+/// Which numbers are none, or infinite.
+fn special(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let (above, below) = (call.int_or("detect_positive", 1) != 0, call.int_or("detect_negative", 1) != 0);
+    let infinite = call.node.op_type == "IsInf";
+    let x = call.tensor(0)?;
+    let dims = x.dims();
+    by_rank!(dims.len(), D => {
+        let x: Tensor<D> = x.float()?;
+        let y = match (infinite, above, below) {
+            (false, _, _) => x.is_nan(),
+            (true, true, true) => x.is_inf(),
+            (true, true, false) => x.clone().is_inf().bool_and(x.greater_elem(0.0)),
+            (true, false, true) => x.clone().is_inf().bool_and(x.lower_elem(0.0)),
+            (true, false, false) => x.clone().not_equal(x),
+        };
+        one(shaped(&dims, y.into())?)
+    })
+}
+
+fn swiglu(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let alpha = call.float_or("alpha", 1.0);
+    let (gate, x) = (call.tensor(0)?, call.tensor(1)?);
+    let dims = gate.dims();
+    if x.dims() != dims {
+        return Err(Error::new(Code::BadShape, format!("shapes {dims:?} and {:?} differ", x.dims())));
+    }
+    by_rank!(dims.len(), D => {
+        let gate: Tensor<D> = gate.float()?;
+        let y = gate.clone() * activation::sigmoid(gate.mul_scalar(alpha)) * x.float::<D>()?;
+        one(shaped(&dims, y.into())?)
     })
 }

@@ -5,17 +5,25 @@
 mod concat;
 mod constant;
 mod conv;
+mod deform;
+mod einsum;
 mod elementwise;
 mod host;
+mod indexed;
 mod matmul;
 mod norm;
+mod pick;
 mod pool;
 mod reduce;
+mod region;
 mod reshape;
 mod resize;
 mod rnn;
+mod select;
+mod signal;
 mod slice;
 mod softmax;
+mod windows;
 
 use crate::tensor::DeviceTensor;
 use crate::value::{HostData, HostTensor, Value};
@@ -33,8 +41,15 @@ pub(crate) fn find(node: &Node) -> Option<Forward> {
     if !node.domain.is_empty() {
         return None;
     }
-    let families: [fn(&str) -> Option<Forward>; 13] = [
+    let families: &[fn(&str) -> Option<Forward>] = &[
         conv::find,
+        deform::find,
+        einsum::find,
+        indexed::find,
+        region::find,
+        select::find,
+        signal::find,
+        windows::find,
         norm::find,
         pool::find,
         elementwise::find,

@@ -1,6 +1,7 @@
 //! Normalisations: over the batch, a layer, a group, an instance, and by root mean square.
 
-use super::{Call, Forward, Mode, Statistics, axis_of, bad_shape, length, one, unsupported};
+use super::reduce::over;
+use super::{Call, Forward, Mode, Statistics, axis_of, bad_attribute, bad_shape, length, one, unsupported};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::Value;
 use burn::tensor::{Shape, Tensor, module};
@@ -14,6 +15,8 @@ pub(super) fn find(op: &str) -> Option<Forward> {
         "InstanceNormalization" => instance_norm,
         "RMSNormalization" | "SimplifiedLayerNormalization" => rms_norm,
         "LpNormalization" => lp_norm,
+        "MeanVarianceNormalization" => mean_variance,
+        "LRN" => local_response,
         _ => return None,
     })
 }
@@ -174,4 +177,53 @@ fn lp_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
         let shape: Shape = x.shape();
         one(DeviceTensor::from(x / norm.expand::<D, Shape>(shape)))
     })
+}
+
+fn mean_variance(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let x = call.tensor(0)?;
+    let dims = x.dims();
+    let axes = call.node.ints("axes").unwrap_or(&[0, 2, 3]);
+    let mut axes = axes.iter().map(|&a| axis_of(a, dims.len())).collect::<Result<Vec<_>>>()?;
+    axes.sort_unstable();
+    axes.dedup();
+    by_rank!(dims.len(), D => {
+        let centred: Tensor<D> = x.clone().float::<D>()? - over("ReduceMean", x, &dims, &axes)?.float()?;
+        let square = DeviceTensor::from(centred.clone().square());
+        let deviation = over("ReduceMean", square, &dims, &axes)?.float::<D>()?.sqrt();
+        one(DeviceTensor::from(centred / deviation.add_scalar(1e-9)))
+    })
+}
+
+fn local_response(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let size = length(call.int_or("size", 1))?;
+    let (alpha, beta, bias) = (call.float_or("alpha", 1e-4), call.float_or("beta", 0.75), call.float_or("bias", 1.0));
+    let x = call.tensor(0)?;
+    let dims = x.dims();
+    let (Some(&batch), Some(&channels)) = (dims.first(), dims.get(1)) else {
+        return Err(bad_shape(format!("a batch and a channel axis expected, shape {dims:?} found")));
+    };
+    if !(1..=super::MOST).contains(&size) {
+        return Err(bad_attribute(format!("a neighbourhood of {size} channels")));
+    }
+    let flat: Tensor<3> = x.reshape(&[batch, channels, dims.iter().skip(2).product()])?.float()?;
+    let square = flat.clone().square();
+    let mut sum = Tensor::zeros_like(&square);
+    let before = (size - 1) / 2;
+    for k in 0..size {
+        // Neighbour `k - before` of every channel that has one.
+        let (skip, late) = (k.saturating_sub(before), before.saturating_sub(k));
+        let n = channels.saturating_sub(skip + late);
+        if n == 0 {
+            continue;
+        }
+        let part = square.clone().narrow(1, skip, n);
+        let near: Vec<Tensor<3>> = [(late, None), (n, Some(part)), (skip, None)]
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, t)| t.unwrap_or_else(|| square.clone().narrow(1, 0, n).zeros_like()))
+            .collect();
+        sum = sum + Tensor::cat(near, 1);
+    }
+    let divisor = sum.mul_scalar(alpha / size as f32).add_scalar(bias).powf_scalar(beta);
+    one(DeviceTensor::from(flat / divisor).reshape(&dims)?)
 }

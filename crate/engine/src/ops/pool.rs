@@ -1,7 +1,7 @@
 //! Pooling over windows and over whole maps.
 
 use super::conv::Window;
-use super::{Call, Forward, array, bad_shape, one, small, unsupported};
+use super::{Call, Forward, array, bad_shape, one, small, unsupported, windows};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::Value;
 use burn::tensor::module;
@@ -34,6 +34,9 @@ fn max_pool(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let x = call.tensor(0)?;
     let dims = x.dims();
     let w = window(call, &dims)?;
+    if dims.len() > 4 || call.node.output(1).is_some() {
+        return windows::max(call, x, &w, ceil);
+    }
     one(match dims.len() {
         3 => DeviceTensor::from(module::max_pool1d(x.float()?, max_options(&w, ceil)?)),
         4 => module::max_pool2d(x.float()?, max_options(&w, ceil)?).into(),
@@ -54,8 +57,8 @@ fn average_pool(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let x = call.tensor(0)?;
     let dims = x.dims();
     let w = window(call, &dims)?;
-    if w.dilations.iter().any(|&d| d != 1) {
-        return Err(unsupported("dilated average pooling"));
+    if w.dilations.iter().any(|&d| d != 1) || dims.len() > 4 {
+        return windows::average(call, x, &w, ceil, count_pads);
     }
     one(match dims.len() {
         3 => DeviceTensor::from(module::avg_pool1d(x.float()?, average_options(&w, ceil, count_pads)?)),

@@ -57,7 +57,7 @@ fn whole(op: &str, v: &[i64], axes: &[usize], dims: &[usize]) -> Result<i64> {
 }
 
 /// Reduces some axes; runs of neighbouring axes go in one pass.
-fn over(op: &str, x: DeviceTensor, dims: &[usize], axes: &[usize]) -> Result<DeviceTensor> {
+pub(super) fn over(op: &str, x: DeviceTensor, dims: &[usize], axes: &[usize]) -> Result<DeviceTensor> {
     let (before, step, after): (&str, &str, &str) = match op {
         "ReduceL1" => ("abs", "ReduceSum", ""),
         "ReduceL2" => ("square", "ReduceSum", "sqrt"),
@@ -137,17 +137,20 @@ fn log_sum_exp(x: DeviceTensor, dims: &[usize], axes: &[usize]) -> Result<Device
 }
 
 fn argument(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    if call.flag("select_last_index") {
-        return Err(unsupported("select_last_index"));
-    }
+    let last = call.flag("select_last_index");
     let x = call.tensor(0)?;
     let dims = x.dims();
     let axis = axis_of(call.int_or("axis", 0), dims.len())?;
     let outer: usize = dims.iter().take(axis).product();
     let inner: usize = dims.iter().skip(axis + 1).product();
     let middle = dims.get(axis).copied().unwrap_or(1);
-    let x: Tensor<3> = x.reshape(&[outer, middle, inner])?.float()?;
+    let mut x: Tensor<3> = x.reshape(&[outer, middle, inner])?.float()?;
+    if last {
+        // The last of several is the first from behind.
+        x = x.flip([1]);
+    }
     let y = if call.node.op_type == "ArgMax" { x.argmax(1) } else { x.argmin(1) };
+    let y = if last { y.neg().add_scalar(middle as i64 - 1) } else { y };
     let mut out = dims;
     if call.int_or("keepdims", 1) != 0 {
         if let Some(d) = out.get_mut(axis) {

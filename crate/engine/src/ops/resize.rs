@@ -34,6 +34,8 @@ fn upsample(call: &mut Call<'_>) -> Result<Vec<Value>> {
         nearest: "floor",
         cubic: -0.75,
         outside: false,
+        region: Vec::new(),
+        beyond: 0.0,
         mode: call.node.string("mode").unwrap_or("nearest"),
     };
     one(axes(x, &dims, &out, &scales, &how, call.device)?)
@@ -53,6 +55,10 @@ struct How<'a> {
     nearest: &'a str,
     cubic: f64,
     outside: bool,
+    /// Start and end of the region of interest, axis by axis.
+    region: Vec<(f64, f64)>,
+    /// What stands outside of the input when a region is cropped.
+    beyond: f32,
 }
 
 fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
@@ -71,12 +77,14 @@ fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let mut scales = vec![1.0_f64; dims.len()];
     let sizes = if call.has(sizes_at) { call.ints(sizes_at)?.filter(|s| !s.is_empty()) } else { None };
     if let Some(sizes) = sizes {
-        if !matches!(node.string("keep_aspect_ratio_policy"), None | Some("stretch")) {
-            return Err(unsupported("keep_aspect_ratio_policy"));
-        }
-        for (&axis, n) in axes_given.iter().zip(lengths(&sizes)?) {
+        let sizes = lengths(&sizes)?;
+        let common = common_scale(node.string("keep_aspect_ratio_policy"), &axes_given, &sizes, &dims)?;
+        for (&axis, n) in axes_given.iter().zip(sizes) {
             if let (Some(o), Some(s), Some(&d)) = (out.get_mut(axis), scales.get_mut(axis), dims.get(axis)) {
-                (*o, *s) = (n, n as f64 / d as f64);
+                (*o, *s) = match common {
+                    Some(scale) => ((d as f64 * scale).round() as usize, scale),
+                    None => (n, n as f64 / d as f64),
+                };
             }
         }
     } else {
@@ -103,9 +111,38 @@ fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
         nearest: node.string("nearest_mode").unwrap_or(if node.opset < 11 { "floor" } else { "round_prefer_floor" }),
         cubic: f64::from(call.float_or("cubic_coeff_a", -0.75)),
         outside: call.flag("exclude_outside"),
+        region: region(call, &axes_given, dims.len())?,
+        beyond: call.float_or("extrapolation_value", 0.0),
     };
     let x = call.tensor(0)?;
     one(axes(x, &dims, &out, &scales, &how, call.device)?)
+}
+
+/// The one scale of all axes that keeps the aspect ratio, if that is asked for.
+fn common_scale(policy: Option<&str>, axes: &[usize], sizes: &[usize], dims: &[usize]) -> Result<Option<f64>> {
+    let ratios = axes.iter().zip(sizes).filter_map(|(&a, &n)| dims.get(a).map(|&d| n as f64 / d as f64));
+    Ok(match policy {
+        None | Some("stretch") => None,
+        Some("not_larger") => ratios.reduce(f64::min),
+        Some("not_smaller") => ratios.reduce(f64::max),
+        Some(other) => return Err(bad_attribute(format!("keep_aspect_ratio_policy {other:?} is unknown"))),
+    })
+}
+
+/// Start and end of the region of interest along every axis, as shares of its length.
+fn region(call: &Call<'_>, axes: &[usize], rank: usize) -> Result<Vec<(f64, f64)>> {
+    let mut out = vec![(0.0, 1.0); rank];
+    if call.node.string("coordinate_transformation_mode") == Some("tf_crop_and_resize") {
+        let given = call.host(1)?.data.to_f32();
+        let (starts, ends) =
+            given.split_at_checked(axes.len()).ok_or_else(|| bad_shape("the region has too few numbers"))?;
+        for ((&axis, &start), &end) in axes.iter().zip(starts).zip(ends) {
+            if let Some(slot) = out.get_mut(axis) {
+                *slot = (f64::from(start), f64::from(end));
+            }
+        }
+    }
+    Ok(out)
 }
 
 fn axes(
@@ -121,11 +158,14 @@ fn axes(
         return Err(unsupported("an empty tensor"));
     }
     for (axis, ((&n, &m), &scale)) in dims.iter().zip(out).zip(scales).enumerate() {
-        if n == m && (scale - 1.0).abs() < 1e-9 {
+        let cropped = how.coordinates == "tf_crop_and_resize";
+        let whole = !cropped || how.region.get(axis) == Some(&(0.0, 1.0));
+        if n == m && (scale - 1.0).abs() < 1e-9 && whole {
             continue;
         }
+        let place = Along { n, m, scale, region: how.region.get(axis).copied().unwrap_or((0.0, 1.0)) };
         let mut sum: Option<DeviceTensor> = None;
-        for tap in taps(n, m, scale, how)? {
+        for tap in taps(&place, how)? {
             let part = weighted(slice::take(x.clone(), axis, &tap.from, device)?, axis, tap.weight, device)?;
             sum = Some(match sum {
                 None => part,
@@ -133,6 +173,9 @@ fn axes(
             });
         }
         x = sum.ok_or_else(|| bad_attribute(format!("mode {:?} is unknown", how.mode)))?;
+        if cropped {
+            x = beyond(x, axis, &place, how, device)?;
+        }
     }
     Ok(x)
 }
@@ -149,8 +192,31 @@ fn weighted(t: DeviceTensor, axis: usize, weight: Vec<f32>, device: &Device) -> 
     by_rank!(t.rank(), D => Ok((t.float::<D>()? * w.float::<D>()?).into()))
 }
 
-fn source(i: usize, n: usize, m: usize, scale: f64, coordinates: &str) -> Result<f64> {
-    let (i, n, m) = (i as f64, n as f64, m as f64);
+/// One axis: its lengths before and after, how they are related, and the region that is cropped.
+struct Along {
+    n: usize,
+    m: usize,
+    scale: f64,
+    region: (f64, f64),
+}
+
+/// Positions whose source lies outside of the input hold a number of their own.
+fn beyond(x: DeviceTensor, axis: usize, place: &Along, how: &How<'_>, device: &Device) -> Result<DeviceTensor> {
+    let at = (0..place.m).map(|i| source(i, place, how.coordinates)).collect::<Result<Vec<f64>>>()?;
+    let last = (place.n - 1) as f64;
+    let inside: Vec<f32> = at.iter().map(|v| f32::from(u8::from((0.0..=last).contains(v)))).collect();
+    let filled: Vec<f32> = inside.iter().map(|i| (1.0 - i) * how.beyond).collect();
+    let mut dims = vec![1; x.rank()];
+    if let Some(d) = dims.get_mut(axis) {
+        *d = filled.len();
+    }
+    let x = weighted(x, axis, inside, device)?;
+    let filled = DeviceTensor::upload(&HostTensor::f32(dims, filled)?, device)?;
+    by_rank!(x.rank(), D => Ok((x.float::<D>()? + filled.float::<D>()?).into()))
+}
+
+fn source(i: usize, place: &Along, coordinates: &str) -> Result<f64> {
+    let (i, n, m, scale) = (i as f64, place.n as f64, place.m as f64, place.scale);
     Ok(match coordinates {
         "half_pixel" => (i + 0.5) / scale - 0.5,
         "pytorch_half_pixel" => {
@@ -172,12 +238,21 @@ fn source(i: usize, n: usize, m: usize, scale: f64, coordinates: &str) -> Result
             }
         }
         "asymmetric" => i / scale,
+        "tf_crop_and_resize" => {
+            let (start, end) = place.region;
+            if m > 1.0 {
+                start * (n - 1.0) + i * (end - start) * (n - 1.0) / (m - 1.0)
+            } else {
+                0.5 * (start + end) * (n - 1.0)
+            }
+        }
         other => return Err(unsupported(format!("coordinate_transformation_mode {other:?}"))),
     })
 }
 
-fn taps(n: usize, m: usize, scale: f64, how: &How<'_>) -> Result<Vec<Tap>> {
-    let at = (0..m).map(|i| source(i, n, m, scale, how.coordinates)).collect::<Result<Vec<f64>>>()?;
+fn taps(place: &Along, how: &How<'_>) -> Result<Vec<Tap>> {
+    let (n, m) = (place.n, place.m);
+    let at = (0..m).map(|i| source(i, place, how.coordinates)).collect::<Result<Vec<f64>>>()?;
     let last = (n - 1) as f64;
     let inside = |v: f64| v.clamp(0.0, last) as usize;
     match how.mode {

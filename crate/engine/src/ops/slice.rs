@@ -12,8 +12,8 @@ pub(super) fn find(op: &str) -> Option<Forward> {
     Some(match op {
         "Slice" => slice,
         "Gather" => gather,
-        "GatherElements" => gather_elements,
         "Pad" => pad,
+        "CenterCropPad" => center_crop_pad,
         _ => return None,
     })
 }
@@ -55,7 +55,7 @@ fn regular(rows: &[usize]) -> Option<Slice> {
 }
 
 /// Rows along an axis, wherever the value lives.
-fn take_value(x: Value, axis: usize, rows: &[usize], device: &Device) -> Result<Value> {
+pub(super) fn take_value(x: Value, axis: usize, rows: &[usize], device: &Device) -> Result<Value> {
     match x {
         Value::Host(h) => host::take(&h.tensor, axis, rows).map(Value::from),
         Value::Device(t) => take(*t, axis, rows, device).map(Value::from),
@@ -118,6 +118,9 @@ fn gather(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let x = call.take(0)?;
     let dims = x.dims();
     let axis = axis_of(call.int_or("axis", 0), dims.len())?;
+    if call.look(1)?.host().is_none() {
+        return gather_computed(call, x, axis);
+    }
     let indices = call.host(1)?;
     let rows = positions(indices, dims.get(axis).copied().unwrap_or(0))?;
     let mut out: Vec<usize> = dims.iter().take(axis).copied().collect();
@@ -127,20 +130,18 @@ fn gather(call: &mut Call<'_>) -> Result<Vec<Value>> {
     one(set_shape(take_value(x, axis, &rows, call.device)?, &out)?)
 }
 
-fn gather_elements(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    let x = call.tensor(0)?;
-    let dims = x.dims();
-    let axis = axis_of(call.int_or("axis", 0), dims.len())?;
-    let indices = call.host(1)?;
-    let n = dims.get(axis).copied().unwrap_or(0);
-    let fits = indices.dims.len() == dims.len()
-        && indices.dims.iter().zip(&dims).enumerate().all(|(i, (a, b))| i == axis || a == b);
-    if !fits {
-        return Err(unsupported(format!("indices of shape {:?} into shape {dims:?}", indices.dims)));
-    }
-    let rows = positions(indices, n)?.into_iter().map(|i| i as i64).collect();
-    let indices = DeviceTensor::upload(&HostTensor::i64(indices.dims.clone(), rows)?, call.device)?;
-    by_rank!(dims.len(), D => one(DeviceTensor::from(x.float::<D>()?.gather(axis, indices.int()?))))
+/// Gather with indices that were computed on the device.
+fn gather_computed(call: &mut Call<'_>, x: Value, axis: usize) -> Result<Vec<Value>> {
+    let (x, indices) = (x.on(call.device)?, call.take(1)?.on(call.device)?);
+    let (dims, own) = (x.dims(), indices.dims());
+    let n = dims.get(axis).copied().unwrap_or(1);
+    let flat: Tensor<1, Int> = indices.reshape(&[count(&own)?])?.int()?;
+    let at = flat.clone().mask_where(flat.clone().lower_elem(0), flat.add_scalar(n as i64));
+    let mut out: Vec<usize> = dims.iter().take(axis).copied().collect();
+    out.extend(&own);
+    out.extend(dims.iter().skip(axis + 1));
+    count(&out)?;
+    by_rank!(dims.len(), D => one(DeviceTensor::from(x.float::<D>()?.select(axis, at)).reshape(&out)?))
 }
 
 fn pad(call: &mut Call<'_>) -> Result<Vec<Value>> {
@@ -209,4 +210,35 @@ fn reflect(mode: &str, i: i64, n: i64) -> Result<i64> {
         }
         other => return Err(bad_attribute(format!("pad mode {other:?} is unknown"))),
     })
+}
+
+fn center_crop_pad(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let want = lengths(&call.ints(1)?.ok_or_else(|| bad_attribute("no shape is given"))?)?;
+    let mut x = call.take(0)?;
+    let rank = x.dims().len();
+    let axes = match call.node.ints("axes") {
+        Some(axes) => axes.iter().map(|&a| axis_of(a, rank)).collect::<Result<Vec<_>>>()?,
+        None => (0..rank).collect(),
+    };
+    if axes.len() != want.len() {
+        return Err(bad_attribute(format!("lengths {want:?} for {} axes", axes.len())));
+    }
+    let mut around = vec![(0, 0); rank];
+    for (&axis, &want) in axes.iter().zip(&want) {
+        let n = x.dims().get(axis).copied().unwrap_or(0);
+        if want < n {
+            let start = (n - want) / 2;
+            let rows: Vec<usize> = (start..start + want).collect();
+            x = take_value(x, axis, &rows, call.device)?;
+        } else if let Some(p) = around.get_mut(axis) {
+            *p = ((want - n) / 2, want - n - (want - n) / 2);
+        }
+    }
+    let full: Vec<usize> = x.dims().iter().zip(&around).map(|(n, (b, e))| n.saturating_add(b + e)).collect();
+    count(&full)?;
+    if around.iter().all(|&p| p == (0, 0)) {
+        return one(x);
+    }
+    let x = x.on(call.device)?;
+    by_rank!(rank, D => one(DeviceTensor::from(x.float::<D>()?.pad(around, PadMode::Constant(0.0)))))
 }
