@@ -7,7 +7,7 @@ use crate::cut::CutContext;
 use crate::error::Result;
 use crate::graph::{Constant, Dim, Fact, InferContext, Shape, axis_of};
 
-/// Pad. New positions along an axis of channels are channels of their own that are known to be zero.
+/// Pad. New positions along an axis of channels are channels of their own, the same constant everywhere.
 #[derive(Debug)]
 pub struct Pad;
 
@@ -79,7 +79,7 @@ impl Operator for Pad {
                 }
             }
         }
-        if !(constant && zero) {
+        if constant && !zero {
             padded_beside(&mut layout, amounts.as_deref());
         }
         cx.set(0, layout);
@@ -117,7 +117,7 @@ impl Operator for Pad {
     }
 }
 
-/// Where other axes are padded with something else, masked positions of a channel are not zero everywhere.
+/// Where other axes are padded with another constant than zero, masked positions of a channel are not zero everywhere.
 fn padded_beside(layout: &mut Layout, amounts: Option<&[(Dim, Dim)]>) {
     let none = (Dim::Known(0), Dim::Known(0));
     for b in &mut layout.bundles {

@@ -96,6 +96,10 @@ impl Operator for Resize {
                 cx.keep_whole(&mut layout, axis, value, "it is resized along it");
             }
         }
+        if cx.node.float("extrapolation_value").is_some_and(|v| v != 0.0) {
+            // What lies outside of a cropped region is not zero where a channel is masked.
+            layout = layout.with_zero(false);
+        }
         cx.set(0, layout);
     }
 
