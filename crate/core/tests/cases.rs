@@ -65,7 +65,7 @@ fn describe(text: &str) -> String {
                     .outputs
                     .iter()
                     .flatten()
-                    .map(|&v| format!("{:?}", c.graph.values[v].shape.clone().unwrap()))
+                    .map(|&v| c.graph.values[v].shape.as_ref().map_or_else(|| "?".to_owned(), |s| format!("{s:?}")))
                     .collect();
                 let group = n.int("group").map(|g| format!(" group={g}")).unwrap_or_default();
                 writeln!(out, "  {}{group} -> {}", n.op_type, shapes.join(" ")).unwrap();

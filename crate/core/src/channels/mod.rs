@@ -244,7 +244,9 @@ impl Channels {
             }
             for &captured in &node.captures {
                 let layout = state.layout(graph, captured);
-                pin_layout(&mut state, &layout, captured, Some(id), "the body of a control-flow node reads it");
+                let body = node.body_reading(&graph.values[captured].name).unwrap_or("body");
+                let why = format!("the body {body:?} of the node reads it, and channels are not followed into bodies");
+                pin_layout(&mut state, &layout, captured, Some(id), &why);
             }
         }
         for &output in &graph.outputs {
