@@ -9,6 +9,7 @@ pub mod data;
 pub mod device;
 pub mod eval;
 mod ops;
+mod meaning;
 mod run;
 mod selftest;
 mod stored;

@@ -2,9 +2,11 @@
 
 use crate::data::random::SplitMix64;
 use crate::device::Device;
+use crate::meaning;
 use crate::run::Network;
 use crate::stored;
 use crate::value::{HostData, HostTensor};
+use lopper_core::cut::{MaskEntry, Where, apply_mask};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{DataType, Model, Tensor};
 use lopper_core::{Code, Error, Result};
@@ -89,9 +91,10 @@ impl Agreement {
     }
 }
 
-/// The original with the mask's slices set to zero; tensors of whole numbers stay as they are.
+/// The original with the mask's slices set to zero, quantised ones to their zero points.
 fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
     let mut model = stored::inlined(original)?;
+    let mut quantised = Vec::new();
     for slices in mask {
         let stranger = || {
             Error::new(
@@ -104,9 +107,16 @@ fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
             let data = zeroed(&tensor, slices)?.into();
             let place = stored::find(&mut model, &slices.initializer).ok_or_else(stranger)?;
             stored::replace(place, &Tensor { data, ..tensor });
+        } else {
+            quantised.push(MaskEntry {
+                initializer: slices.initializer.clone(),
+                axis: slices.axis,
+                indices: slices.indices.clone(),
+                within: slices.within.map(|b| Where { axis: b.axis, range: [b.low, b.high] }),
+            });
         }
     }
-    Ok(model)
+    if quantised.is_empty() { Ok(model) } else { apply_mask(&model, &quantised) }
 }
 
 /// A tensor's bytes with some slices set to zero.
@@ -163,7 +173,7 @@ fn random_inputs(graph: &Graph, random: &mut SplitMix64) -> Result<Vec<(String, 
         let count = dims.iter().product::<usize>();
         let data = match value.dtype {
             Some(DataType::Bool) => HostData::Bool(vec![true; count]),
-            Some(t) if !t.is_float() => HostData::I64((0..count).map(|_| random.below(OPEN as u64) as i64).collect()),
+            Some(t) if !t.is_float() => HostData::I64(meaning::draw(graph, id, count, (OPEN, OPEN), random)),
             _ => HostData::F32((0..count).map(|_| normal(random)).collect()),
         };
         inputs.push((value.name.clone(), HostTensor::new(dims, data)?));

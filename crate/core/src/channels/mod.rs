@@ -115,7 +115,7 @@ impl State {
         let value = &graph.values[v];
         let mut layout = Layout::default();
         if let Some(tensor) = &value.tensor {
-            let blocks = declared_blocks(graph, v);
+            let blocks = declared_blocks(graph, v, 4);
             let axes = tensor.dims.iter().enumerate().filter(|(_, n)| **n > 1 && !tensor.is_empty());
             for (axis, &n) in axes {
                 let divides = |b: &Blocks| tensor.dims.get(b.axis).is_some_and(|d| d % b.count.max(1) == 0);
@@ -193,10 +193,15 @@ impl State {
 }
 
 /// Axes of a parameter that differ from block to block of another, if all its readers agree on them.
-fn declared_blocks(graph: &Graph, v: ValueId) -> Vec<(usize, Blocks)> {
+fn declared_blocks(graph: &Graph, v: ValueId, steps: usize) -> Vec<(usize, Blocks)> {
     let mut answers = graph.values[v].uses.iter().map(|&(node, port)| {
         let node = &graph.nodes[node];
-        ops::lookup(node).map(|op| op.blocks(node, port)).unwrap_or_default()
+        let Some(op) = ops::lookup(node) else { return Vec::new() };
+        match node.output(0) {
+            // A dequantised weight is divided as the layer behind it says.
+            Some(output) if port == 0 && steps > 0 && op.passes(node) => declared_blocks(graph, output, steps - 1),
+            _ => op.blocks(node, port),
+        }
     });
     let first = answers.next().unwrap_or_default();
     if answers.all(|a| a == first) { first } else { Vec::new() }

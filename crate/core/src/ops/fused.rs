@@ -1,7 +1,7 @@
 //! Fused operators of the domain com.microsoft, as runtimes' optimisers write them.
 
 use super::contract::{Operand, contract};
-use super::{Operator, conv, fold, matmul};
+use super::{Meaning, Operator, conv, fold, matmul};
 use crate::channels::{ChannelContext, Layout, Role};
 use crate::cut::CutContext;
 use crate::error::Result;
@@ -63,6 +63,11 @@ impl Operator for EmbedLayerNormalization {
         };
         let out = Fact::new(words.dtype, vec![b.clone(), s.clone(), h.clone()]);
         Ok(vec![out.clone(), Fact::new(ids.dtype, vec![b.clone()]), out])
+    }
+
+    fn meaning(&self, _node: &Node, input: usize) -> Option<Meaning> {
+        let table = [(0, 2), (1, 4), (8, 3)].into_iter().find(|(i, _)| *i == input).map(|(_, t)| t)?;
+        Some(Meaning::Row { table, axis: 0 })
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

@@ -1,7 +1,7 @@
 //! The attentions of the domain com.microsoft, which optimised transformers hold: MultiHeadAttention, Attention with packed
 //! weights, GroupQueryAttention.
 
-use super::Operator;
+use super::{Meaning, Operator};
 use super::attention::{
     Heads, Place, attend, cache, count_of, heads_left, joined, keep_scale, mask_heads, output_layout, per_head, scores_macs,
 };
@@ -10,7 +10,7 @@ use super::rotary::{Cache, tie_units};
 use crate::channels::{Bundle, ChannelContext, Layout, Role};
 use crate::cut::CutContext;
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext, Shape};
+use crate::graph::{Dim, Fact, InferContext, Node, Shape};
 
 /// A length of a shape, if it is known.
 fn at(shape: Option<&Shape>, axis: usize) -> Option<usize> {
@@ -317,6 +317,15 @@ impl Operator for GroupQueryAttention {
         };
         let present = |output: usize| Fact::new(q.dtype, vec![b.clone(), Dim::from(hk), total(output), d.clone()]);
         Ok(vec![Fact::new(q.dtype, vec![b.clone(), s.clone(), Dim::from(hq).mul(&d)]), present(1), present(2)])
+    }
+
+    fn meaning(&self, node: &Node, input: usize) -> Option<Meaning> {
+        let of = usize::from(node.input(1).is_some());
+        match input {
+            5 => Some(Meaning::Length { of, axis: 1, less: 1 }),
+            6 => Some(Meaning::Length { of, axis: 1, less: 0 }),
+            _ => None,
+        }
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

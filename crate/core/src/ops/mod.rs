@@ -28,6 +28,27 @@ use crate::cut::CutContext;
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node};
 
+/// What whole numbers at an input of a node mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Positions along an axis of another input.
+    Row {
+        /// The input that is looked up.
+        table: usize,
+        /// Its axis.
+        axis: usize,
+    },
+    /// The length of an axis of another input.
+    Length {
+        /// The input that has the axis.
+        of: usize,
+        /// The axis.
+        axis: usize,
+        /// What is taken off.
+        less: i64,
+    },
+}
+
 /// What every operator family answers.
 pub trait Operator: Sync {
     /// Type, shape and, where it can be folded, elements of each output.
@@ -53,6 +74,16 @@ pub trait Operator: Sync {
     /// a transposition of so many axes.
     fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
         None
+    }
+
+    /// What whole numbers at an input mean, where not every number does.
+    fn meaning(&self, _node: &Node, _input: usize) -> Option<Meaning> {
+        None
+    }
+
+    /// Whether the first output holds the first input's elements, position by position.
+    fn passes(&self, _node: &Node) -> bool {
+        false
     }
 
     /// For an input that holds quantised numbers: the input with their zero points and the axis that these belong to.

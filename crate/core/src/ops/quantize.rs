@@ -79,6 +79,10 @@ impl Operator for Linear {
         cx.set(0, layout);
     }
 
+    fn passes(&self, _node: &Node) -> bool {
+        true
+    }
+
     fn zero_point(&self, node: &Node, input: usize) -> Option<(usize, i64)> {
         (input == 0 && !self.quantize && block_size(node) == 0).then(|| (2, node.int("axis").unwrap_or(1)))
     }

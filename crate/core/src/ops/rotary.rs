@@ -1,11 +1,11 @@
 //! Rotary embeddings: dimensions of a head turn in pairs, by the same angles in every head.
 
-use super::Operator;
+use super::{Meaning, Operator};
 use super::attention::{Heads, Place, count_of, heads_left, output_layout};
 use crate::channels::{Bundle, ChannelContext, Ids, Role};
 use crate::cut::CutContext;
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext};
+use crate::graph::{Dim, Fact, InferContext, Node};
 
 /// Where the tables of cosines and sines are.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,11 @@ impl Cache {
     fn columns(&self, cx: &mut ChannelContext<'_>, pairs: usize) -> Option<Ids> {
         let mut found: Vec<Ids> = Vec::new();
         for input in [self.cos, self.sin] {
-            let layout = cx.layout(input);
+            let mut layout = cx.layout(input);
             let last = cx.rank(input)?.checked_sub(1)?;
+            for axis in 0..last {
+                cx.keep_whole(&mut layout, axis, cx.node.input(input), "positions are looked up along it");
+            }
             found.push(layout.at(last).filter(|b| b.axes == [last] && b.ids.len() == pairs)?.ids.clone());
         }
         let (cos, sin) = (found.first()?.clone(), found.get(1)?.clone());
@@ -131,6 +134,11 @@ impl Operator for RotaryEmbedding {
         cx.required(self.cos)?;
         cx.required(self.cos + 1)?;
         Ok(vec![Fact { dtype: x.dtype, shape: x.shape.clone(), constant: None }])
+    }
+
+    fn meaning(&self, _node: &Node, input: usize) -> Option<Meaning> {
+        let positions = if self.cos == 1 { 3 } else { 1 };
+        (input == positions).then_some(Meaning::Row { table: self.cos, axis: 0 })
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

@@ -1,6 +1,6 @@
 //! Slice, Gather and Pad: positions of axes are picked or surrounded.
 
-use super::{Operator, fold};
+use super::{Meaning, Operator, fold};
 use crate::channels::{Bundle, ChannelContext, Ids, Layout, MAX_POSITIONS, Role, positions, strides, take};
 use crate::cut::CutContext;
 use crate::error::{Code, Error, Result};
@@ -273,6 +273,11 @@ impl Operator for Gather {
             _ => None,
         };
         Ok(vec![Fact { constant, ..Fact::new(x.dtype, shape) }])
+    }
+
+    fn meaning(&self, node: &crate::graph::Node, input: usize) -> Option<Meaning> {
+        let axis = usize::try_from(node.int("axis").unwrap_or(0)).ok()?;
+        (input == 1).then_some(Meaning::Row { table: 0, axis })
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

@@ -99,7 +99,16 @@ case("apart", "MultiHeadAttention", [q3, k3, v3], domain=MS, num_heads=2)
 case("bias and scale", "MultiHeadAttention", [q3, k3, v3, floats(28)], domain=MS, num_heads=2, scale=0.3)
 case("mask by key", "MultiHeadAttention", [q3, k3, v3, None, np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)], domain=MS, num_heads=2)
 case("bias of the scores", "MultiHeadAttention", [q3, k3, v3, None, None, floats(1, 2, 3, 5)], domain=MS, num_heads=2)
-case("packed", "MultiHeadAttention", [floats(2, 3, 2, 3, 4)], domain=MS, num_heads=2)
+
+
+def packed_heads(x):
+    q, k, v = (x[:, :, :, i].transpose(0, 2, 1, 3).astype(np.float64) for i in range(3))
+    p = np.exp(q @ k.transpose(0, 1, 3, 2) / np.sqrt(x.shape[-1]))
+    y = (p / p.sum(-1, keepdims=True)) @ v
+    return [y.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[1], -1).astype(np.float32)]
+
+
+case("packed", "MultiHeadAttention", [floats(2, 3, 2, 3, 4)], domain=MS, formula=packed_heads, num_heads=2)
 case("cross, keys of four axes", "MultiHeadAttention", [q3, floats(2, 2, 5, 4), floats(2, 2, 5, 4)], domain=MS, num_heads=2)
 case("packed weights", "Attention", [floats(2, 3, 6), floats(6, 24), floats(24)], domain=MS, constants=(1, 2), num_heads=2)
 case("widths of their own", "Attention", [floats(2, 3, 6), floats(6, 28), floats(28)], domain=MS, constants=(1, 2), num_heads=2, qkv_hidden_sizes=[8, 8, 12])
@@ -114,7 +123,7 @@ case("plain", "SkipLayerNormalization", [x, s, g, b], domain=MS, epsilon=1e-5)
 case("bias and sum", "SkipLayerNormalization", [x, s, g, b, floats(4)], domain=MS, outputs=["y0", "", "", "y3"], epsilon=1e-5)
 case("plain", "SkipSimplifiedLayerNormalization", [x, s, g], domain=MS, outputs=["y0", "", "", "y3"], epsilon=1e-5)
 words = [np.array([[1, 4, 0], [2, 2, 3]], np.int32), np.array([[0, 0, 1], [1, 0, 1]], np.int32), floats(6, 4), floats(5, 4), floats(2, 4), g, b]
-case("segments", "EmbedLayerNormalization", words, domain=MS, outputs=1, epsilon=1e-5)
+case("segments", "EmbedLayerNormalization", words, domain=MS, outputs=2, epsilon=1e-5)
 case("plain", "Gelu", [x], domain=MS)
 case("bias", "BiasGelu", [x, g], domain=MS)
 case("bias", "FastGelu", [x, g], domain=MS)
