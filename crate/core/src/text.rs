@@ -17,8 +17,8 @@ use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as 
 use crate::onnx::proto::tensor_shape_proto::Dimension;
 use crate::onnx::proto::type_proto::Tensor as TensorType;
 use crate::onnx::proto::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto,
 };
 use crate::onnx::{Model, Tensor, tensor_proto};
 use std::collections::HashMap;
@@ -266,11 +266,8 @@ impl Parser {
         self.expect("=>")?;
         let output = self.list("(", ")", |p| p.next("a name"))?;
         let node = self.nodes()?;
-        let set = OperatorSetIdProto {
-            domain: Some(String::new()),
-            version: Some(opset),
-            ..OperatorSetIdProto::default()
-        };
+        let set =
+            OperatorSetIdProto { domain: Some(String::new()), version: Some(opset), ..OperatorSetIdProto::default() };
         Ok(FunctionProto { name, domain, input, output, node, opset_import: vec![set], ..FunctionProto::default() })
     }
 

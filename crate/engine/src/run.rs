@@ -147,7 +147,8 @@ impl Network {
                 continue;
             }
             let inputs = step.inputs.iter().map(|i| i.and_then(|i| self.constants.get(i).cloned().flatten())).collect();
-            let outputs = step.run(node, &mut Call::new(node, self.device.inner(), &mut mode, inputs).typed(&self.graph))?;
+            let outputs =
+                step.run(node, &mut Call::new(node, self.device.inner(), &mut mode, inputs).typed(&self.graph))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(c) = slot.and_then(|s| self.constants.get_mut(s)) {
                     *c = Some(value);
@@ -294,7 +295,8 @@ impl Network {
                     *slot = None;
                 }
             }
-            let outputs = step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs).typed(&self.graph))?;
+            let outputs =
+                step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs).typed(&self.graph))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(s) = slot.filter(|s| !step.last.contains(s)).and_then(|s| slots.get_mut(s)) {
                     *s = Some(value);

@@ -86,8 +86,7 @@ pub fn apply_mask(model: &Model, mask: &[MaskEntry]) -> Result<Model> {
         let bad = |what: &str| Error::new(Code::BadReport, format!("the mask names {name:?}, {what}"));
         let value = graph.find(name).map(|v| &graph.values[v]).ok_or_else(|| bad("which the model does not have"))?;
         let tensor = value.tensor.as_ref().ok_or_else(|| bad("which is no initializer"))?;
-        let float =
-            matches!(tensor.dtype, DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16);
+        let float = matches!(tensor.dtype, DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16);
         let blank = graph.find(name).and_then(|v| zero_point(&graph, v)).filter(|_| !float);
         if !float && !tensor.dtype.is_integer() {
             continue;

@@ -62,8 +62,7 @@ impl Model {
                 foreign.insert(key.clone());
             }
         }
-        let mut inliner =
-            Inliner { functions: by_key, foreign, names: HashSet::new(), made: 0, stack: Vec::new() };
+        let mut inliner = Inliner { functions: by_key, foreign, names: HashSet::new(), made: 0, stack: Vec::new() };
         if let Some(graph) = self.proto.graph.as_option_mut() {
             collect_names(graph, &mut inliner.names);
             inliner.graph(graph)?;
@@ -259,11 +258,8 @@ impl Scope {
         own.extend(graph.input.iter().filter_map(|i| i.name.clone()));
         own.extend(graph.initializer.iter().filter_map(|t| t.name.clone()));
         own.extend(graph.node.iter().flat_map(|n| n.output.iter().filter(|o| !o.is_empty()).cloned()));
-        let mut inner = Scope {
-            rename: self.rename.clone(),
-            prefix: self.prefix.clone(),
-            attributes: self.attributes.clone(),
-        };
+        let mut inner =
+            Scope { rename: self.rename.clone(), prefix: self.prefix.clone(), attributes: self.attributes.clone() };
         for name in own {
             let fresh = inliner.unique(&format!("{}/{name}", self.prefix));
             inner.rename.insert(name, fresh);

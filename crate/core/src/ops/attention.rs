@@ -48,7 +48,8 @@ impl Heads {
             cx.keep_whole(&mut layout, axis, value, "an attention runs along it");
         }
         let last = axes.last().copied()?;
-        let lengths: Vec<usize> = axes.iter().map(|&a| cx.lengths(input).get(a).copied().flatten()).collect::<Option<_>>()?;
+        let lengths: Vec<usize> =
+            axes.iter().map(|&a| cx.lengths(input).get(a).copied().flatten()).collect::<Option<_>>()?;
         let (rows, columns) = (layout.at(axes.first().copied()?).cloned(), layout.at(last).cloned());
         let (ids, zero): (Ids, bool) = match (rows, columns, place) {
             (_, Some(b), Place::Packed(part, parts)) if b.axes == axes => {
@@ -67,7 +68,12 @@ impl Heads {
             }
             _ => {
                 for &axis in axes {
-                    cx.keep_whole(&mut layout, axis, value, "an attention needs its heads and their dimensions as they are");
+                    cx.keep_whole(
+                        &mut layout,
+                        axis,
+                        value,
+                        "an attention needs its heads and their dimensions as they are",
+                    );
                 }
                 return None;
             }
@@ -179,7 +185,9 @@ pub(super) fn mask_heads(cx: &mut ChannelContext<'_>, input: usize, q_heads: usi
     match (layout.at(axis).cloned(), rows) {
         (Some(b), Some(rows)) if b.axes == [axis] => cx.unite(rows, &b.ids),
         (Some(_), _) => cx.keep_whole(&mut layout, axis, Some(value), OTHER_STAYS),
-        (None, Some(rows)) => cx.pin_ids(Some(value), axis, rows, "the mask of the attention is computed for every head"),
+        (None, Some(rows)) => {
+            cx.pin_ids(Some(value), axis, rows, "the mask of the attention is computed for every head")
+        }
         (None, None) => {}
     }
 }
@@ -273,7 +281,8 @@ impl Operator for Attention {
                 _ => None,
             }
         };
-        let (Some([b, _, s, d]), Some([_, _, l, dk]), Some([_, _, _, dv])) = (split(qs, hq), split(ks, hk), split(vs, hk))
+        let (Some([b, _, s, d]), Some([_, _, l, dk]), Some([_, _, _, dv])) =
+            (split(qs, hq), split(ks, hk), split(vs, hk))
         else {
             return Err(cx.bad_shape(format!("{qs:?}, {ks:?} and {vs:?} do not divide into {hq} and {hk} heads")));
         };
@@ -282,7 +291,11 @@ impl Operator for Attention {
         }
         let total = cx.shape(4).and_then(|p| p.get(2)).map_or_else(|| l.clone(), |p| p.add(&l));
         let (hq, hk) = (Dim::from(hq), Dim::from(hk));
-        let y = if apart { vec![b.clone(), hq.clone(), s.clone(), dv.clone()] } else { vec![b.clone(), s.clone(), hq.mul(&dv)] };
+        let y = if apart {
+            vec![b.clone(), hq.clone(), s.clone(), dv.clone()]
+        } else {
+            vec![b.clone(), s.clone(), hq.mul(&dv)]
+        };
         Ok(vec![
             Fact::new(q.dtype, y),
             Fact::new(k.dtype, vec![b.clone(), hk.clone(), total.clone(), d]),

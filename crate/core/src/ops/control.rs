@@ -133,7 +133,9 @@ fn input_fact(cx: &InferContext<'_>, input: usize) -> Fact {
 }
 
 fn pin(cx: &mut ChannelContext<'_>) {
-    cx.pin_inputs("the body of the node reads it; channels are not followed into bodies: fold or unroll the node to cut them");
+    cx.pin_inputs(
+        "the body of the node reads it; channels are not followed into bodies: fold or unroll the node to cut them",
+    );
 }
 
 /// If: the outputs of both branches.
@@ -198,10 +200,10 @@ impl Operator for Loop {
             (all.by_ref().take(count).collect(), all.collect())
         });
         let rounds = Dim::symbol(format!("{}.rounds", cx.node.name));
-        out.extend(rest.into_iter().map(|f| Fact {
-            shape: f.shape.map(|s| [rounds.clone()].into_iter().chain(s).collect()),
-            ..f
-        }));
+        out.extend(
+            rest.into_iter()
+                .map(|f| Fact { shape: f.shape.map(|s| [rounds.clone()].into_iter().chain(s).collect()), ..f }),
+        );
         Ok(out)
     }
 

@@ -36,9 +36,7 @@ impl Operator for SkipLayerNormalization {
         let all: Vec<usize> = (0..5).filter(|i| cx.node.input(*i).is_some()).collect();
         let parameters: &[usize] = if self.shift { &[2, 3] } else { &[2] };
         let given: Vec<bool> = all.iter().map(|i| parameters.contains(i)).collect();
-        let layout = cx.broadcast(&all, &|z| {
-            z.iter().zip(&given).all(|(z, parameter)| !parameter || *z == Some(true))
-        });
+        let layout = cx.broadcast(&all, &|z| z.iter().zip(&given).all(|(z, parameter)| !parameter || *z == Some(true)));
         let last = cx.rank(0).unwrap_or(1).saturating_sub(1);
         for b in layout.bundles.iter().filter(|b| b.axes.contains(&last)) {
             cx.renormalises(&b.ids);
@@ -198,9 +196,13 @@ impl Operator for FusedMatMul {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (a, b) = (cx.required(0)?, cx.required(1)?);
         let (Some(sa), Some(sb)) = (&a.shape, &b.shape) else { return Ok(vec![Fact::of_type(a.dtype)]) };
-        let Some((la, lb, _)) = Self::labels(cx.node, sa.len(), sb.len()) else { return Ok(vec![Fact::of_type(a.dtype)]) };
+        let Some((la, lb, _)) = Self::labels(cx.node, sa.len(), sb.len()) else {
+            return Ok(vec![Fact::of_type(a.dtype)]);
+        };
         let mismatch = || cx.bad_shape(format!("{sa:?} times {sb:?} does not fit"));
-        let of = |s: &[Dim], l: &[Option<char>], c: char| l.iter().position(|x| *x == Some(c)).and_then(|i| s.get(i)).cloned();
+        let of = |s: &[Dim], l: &[Option<char>], c: char| {
+            l.iter().position(|x| *x == Some(c)).and_then(|i| s.get(i)).cloned()
+        };
         if let (Some(Dim::Known(x)), Some(Dim::Known(y))) = (of(sa, &la, 'k'), of(sb, &lb, 'k'))
             && x != y
         {

@@ -1,12 +1,13 @@
 //! The attentions of the domain com.microsoft, which optimised transformers hold: MultiHeadAttention, Attention with packed
 //! weights, GroupQueryAttention.
 
-use super::{Meaning, Operator};
 use super::attention::{
-    Heads, Place, attend, cache, count_of, heads_left, joined, keep_scale, mask_heads, output_layout, per_head, scores_macs,
+    Heads, Place, attend, cache, count_of, heads_left, joined, keep_scale, mask_heads, output_layout, per_head,
+    scores_macs,
 };
 use super::contract::{Operand, contract};
 use super::rotary::{Cache, tie_units};
+use super::{Meaning, Operator};
 use crate::channels::{Bundle, ChannelContext, Layout, Role};
 use crate::cut::CutContext;
 use crate::error::Result;
@@ -73,7 +74,8 @@ impl Operator for MultiHeadAttention {
         let heads = count_of(cx.node, "num_heads").unwrap_or(1);
         let places = cx.infer(Self::places);
         let [q, k, v] = places.map(|p| p.and_then(|(input, place)| Heads::of(cx, input, heads, place)));
-        let sizes = places.map(|p| cx.infer(|i| Self::size(i, p, heads)).and_then(|s| s.0.length()).unwrap_or(0) * heads);
+        let sizes =
+            places.map(|p| cx.infer(|i| Self::size(i, p, heads)).and_then(|s| s.0.length()).unwrap_or(0) * heads);
         let parts = [q, k, v];
         let [q, k, v] = packed_bias(cx, 3, parts, sizes, heads);
         cache(cx, 6, 1, k.as_ref());
@@ -224,7 +226,8 @@ impl Operator for PackedAttention {
         let mut from = 0;
         let parts = sizes.map(|len| {
             let b = bundle.as_ref();
-            let part = b.and_then(|b| Heads::part(&b.ids, from, len, heads, (1, 1)).map(|h| Heads { zero: b.zero, ..h }));
+            let part =
+                b.and_then(|b| Heads::part(&b.ids, from, len, heads, (1, 1)).map(|h| Heads { zero: b.zero, ..h }));
             from += len;
             part
         });
@@ -236,7 +239,10 @@ impl Operator for PackedAttention {
         }
         if cx.node.input(4).is_some() || cx.node.output(1).is_some() {
             for part in [&q, &k, &v].into_iter().flatten() {
-                part.pin(cx, "the cache of past keys and values holds all heads: export the model without a cache to cut them");
+                part.pin(
+                    cx,
+                    "the cache of past keys and values holds all heads: export the model without a cache to cut them",
+                );
             }
         }
         let done = attend(cx, q, k, v, heads);
@@ -246,7 +252,8 @@ impl Operator for PackedAttention {
 
     fn macs(&self, cx: &InferContext<'_>, _outputs: &[Fact]) -> Dim {
         let heads = count_of(cx.node, "num_heads").unwrap_or(1);
-        let (Some([b, s, c]), Some([q, _, v]), Some(w)) = (cx.shape(0).map(Vec::as_slice), Self::widths(cx), cx.shape(1))
+        let (Some([b, s, c]), Some([q, _, v]), Some(w)) =
+            (cx.shape(0).map(Vec::as_slice), Self::widths(cx), cx.shape(1))
         else {
             return Dim::Known(0);
         };
@@ -329,7 +336,9 @@ impl Operator for GroupQueryAttention {
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
-        let Some((hq, hk, size)) = cx.infer(Self::heads) else { return cx.pin_inputs("the number of heads is not known") };
+        let Some((hq, hk, size)) = cx.infer(Self::heads) else {
+            return cx.pin_inputs("the number of heads is not known");
+        };
         let (q, mut k, mut v) = if cx.node.input(1).is_none() {
             packed(cx, hq, hk, size.length().unwrap_or(0))
         } else {
@@ -385,7 +394,12 @@ impl Operator for GroupQueryAttention {
 }
 
 /// Queries, keys and values packed along the last axis of one input.
-fn packed(cx: &mut ChannelContext<'_>, hq: usize, hk: usize, size: usize) -> (Option<Heads>, Option<Heads>, Option<Heads>) {
+fn packed(
+    cx: &mut ChannelContext<'_>,
+    hq: usize,
+    hk: usize,
+    size: usize,
+) -> (Option<Heads>, Option<Heads>, Option<Heads>) {
     let Some(all) = Heads::of(cx, 0, hq + 2 * hk, Place::Last) else { return (None, None, None) };
     let part = |from: usize, count: usize| {
         let own = Heads::part(&all.ids, from * size, count * size, count, all.place)?;

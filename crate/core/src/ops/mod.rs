@@ -212,11 +212,8 @@ const fn like(like: &'static dyn Operator, name: &'static str, inputs: &'static 
     Quantized { like, name, inputs, companions: &[], bias: None, dtype: Result8::Of(0) }
 }
 
-const CONV_INTEGER: Quantized = Quantized {
-    companions: &[companion(3, 1, 0)],
-    dtype: Result8::Int32,
-    ..like(&conv::Conv, "Conv", &[0, 1])
-};
+const CONV_INTEGER: Quantized =
+    Quantized { companions: &[companion(3, 1, 0)], dtype: Result8::Int32, ..like(&conv::Conv, "Conv", &[0, 1]) };
 const MATMUL_INTEGER: Quantized = Quantized {
     companions: &[companion(2, 0, -2), companion(3, 1, -1)],
     dtype: Result8::Int32,

@@ -32,7 +32,8 @@ impl Operator for Linear {
             true => cx.dtype(2).or(Some(DataType::Uint8)),
             false => cx.dtype(1),
         });
-        if let (Some(xs), Some(Dim::Known(n))) = (&x.shape, cx.shape(1).filter(|s| s.len() == 1).and_then(|s| s.first()))
+        if let (Some(xs), Some(Dim::Known(n))) =
+            (&x.shape, cx.shape(1).filter(|s| s.len() == 1).and_then(|s| s.first()))
             && *n > 1
         {
             let axis = cx.axis(cx.node.int("axis").unwrap_or(1), xs.len())?;

@@ -1,7 +1,7 @@
 //! Rotary embeddings: dimensions of a head turn in pairs, by the same angles in every head.
 
-use super::{Meaning, Operator};
 use super::attention::{Heads, Place, count_of, heads_left, output_layout};
+use super::{Meaning, Operator};
 use crate::channels::{Bundle, ChannelContext, Ids, Role};
 use crate::cut::CutContext;
 use crate::error::Result;
@@ -145,8 +145,7 @@ impl Operator for RotaryEmbedding {
         let Some((count, _, turned, apart)) = cx.infer(|i| self.form(i)) else {
             return cx.pin_inputs("how a rotary embedding divides its input into heads is not known");
         };
-        let table =
-            Cache { cos: self.cos, sin: self.cos + 1, interleaved: cx.node.int("interleaved") == Some(1) };
+        let table = Cache { cos: self.cos, sin: self.cos + 1, interleaved: cx.node.int("interleaved") == Some(1) };
         let Some(mut heads) = Heads::of(cx, 0, count, if apart { Place::Apart } else { Place::Last }) else {
             return table.keep(cx);
         };
@@ -171,7 +170,10 @@ impl Operator for RotaryEmbedding {
         let columns = cx.new_shape(self.cos).and_then(|s| s.last().and_then(Dim::length)).unwrap_or(turned / 2);
         let now = if apart { width } else { width / left };
         if now != size && (cx.node().has("rotary_embedding_dim") || turned != size) {
-            cx.set_int("rotary_embedding_dim", if 2 * columns == now && turned == size { 0 } else { 2 * columns as i64 });
+            cx.set_int(
+                "rotary_embedding_dim",
+                if 2 * columns == now && turned == size { 0 } else { 2 * columns as i64 },
+            );
         }
         Ok(())
     }

@@ -40,7 +40,9 @@ pub(super) struct Rule {
 /// `[batch, sequence, heads * size]` to `[batch, heads, sequence, size]`.
 pub(super) fn split_heads(x: DeviceTensor, heads: usize) -> Result<Tensor<4>> {
     match *x.dims() {
-        [b, s, c] if heads > 0 && c % heads == 0 => x.reshape(&[b, s, heads, c / heads])?.permute(&[0, 2, 1, 3])?.float(),
+        [b, s, c] if heads > 0 && c % heads == 0 => {
+            x.reshape(&[b, s, heads, c / heads])?.permute(&[0, 2, 1, 3])?.float()
+        }
         [_, _, _, _] => x.float(),
         ref other => Err(bad_shape(format!("shape {other:?} does not divide into {heads} heads"))),
     }
@@ -68,7 +70,8 @@ pub(super) fn attend(o: Operands, rule: Rule) -> Result<(Tensor<4>, Tensor<4>)> 
     let device = o.q.device();
     let (k, v) = (repeat_heads(o.k, hq / hk), repeat_heads(o.v, hq / hk));
     let mut scores = o.q.matmul(k.swap_dims(2, 3)).mul_scalar(scale);
-    let cap = |x: Tensor<4>| if rule.softcap > 0.0 { x.div_scalar(rule.softcap).tanh().mul_scalar(rule.softcap) } else { x };
+    let cap =
+        |x: Tensor<4>| if rule.softcap > 0.0 { x.div_scalar(rule.softcap).tanh().mul_scalar(rule.softcap) } else { x };
     if rule.cap_first {
         scores = cap(scores);
     }

@@ -64,7 +64,13 @@ fn split_gelu(call: &mut Call<'_>) -> Result<Vec<Value>> {
 }
 
 /// Rows of the last axis with mean 0 (unless `shift` is not asked for) and variance 1, times a scale.
-fn normalized(x: DeviceTensor, scale: DeviceTensor, shift: Option<DeviceTensor>, mean: bool, epsilon: f32) -> Result<DeviceTensor> {
+fn normalized(
+    x: DeviceTensor,
+    scale: DeviceTensor,
+    shift: Option<DeviceTensor>,
+    mean: bool,
+    epsilon: f32,
+) -> Result<DeviceTensor> {
     let dims = x.dims();
     let n = dims.last().copied().unwrap_or(1);
     if scale.dims() != [n] {
