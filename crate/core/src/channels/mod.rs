@@ -192,6 +192,12 @@ impl State {
     }
 }
 
+/// An input, or the first output, whose number of axes is not known: nothing can be said of what meets what there.
+fn unknown(graph: &Graph, node: &crate::graph::Node) -> Option<ValueId> {
+    let mut all = node.inputs.iter().flatten().copied().chain(node.output(0));
+    all.find(|&v| graph.values[v].shape.is_none())
+}
+
 /// Axes of a parameter that differ from block to block of another, if all its readers agree on them.
 fn declared_blocks(graph: &Graph, v: ValueId, steps: usize) -> Vec<(usize, Blocks)> {
     let mut answers = graph.values[v].uses.iter().map(|&(node, port)| {
@@ -244,7 +250,10 @@ impl Channels {
                 Some(_) if cx.state.spent > MAX_STEPS => {
                     cx.pin_inputs("the model is too large to follow every channel")
                 }
-                Some(op) => op.channels(&mut cx),
+                Some(op) => match unknown(graph, node) {
+                    Some(v) => cx.pin_inputs(&format!("the shape of {:?} is not known", graph.values[v].name)),
+                    None => op.channels(&mut cx),
+                },
                 None => cx.pin_inputs(&format!("there is no rule for the operator {}", node.op_type)),
             }
             for &captured in &node.captures {

@@ -84,7 +84,7 @@ impl Heads {
     /// A stretch of a list of positions as heads.
     pub(super) fn part(ids: &Ids, from: usize, len: usize, count: usize, place: (usize, usize)) -> Option<Self> {
         let ids: Ids = ids.get(from..from + len)?.iter().copied().collect();
-        (count > 0 && len % count == 0).then_some(Self { ids, count, zero: true, place })
+        (count > 0 && len.is_multiple_of(count)).then_some(Self { ids, count, zero: true, place })
     }
 
     /// Dimensions of one head.

@@ -75,7 +75,7 @@ impl Cache {
 /// Ties the dimensions of every head into units of so many, as kernels want them; with a table, the same units everywhere.
 pub(super) fn tie_units(cx: &mut ChannelContext<'_>, heads: &mut Heads, unit: usize, table: Option<&Cache>) {
     let size = heads.size();
-    let fits = size % unit == 0 && size > unit;
+    let fits = size.is_multiple_of(unit) && size > unit;
     let whole_turn = table.is_none_or(|t| {
         let columns = cx.lengths(t.cos).get(1).copied().flatten();
         columns == Some(size / 2)
