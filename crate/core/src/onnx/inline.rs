@@ -273,3 +273,28 @@ impl Scope {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Code;
+    use crate::text::parse;
+
+    #[test]
+    fn a_function_that_calls_itself_is_refused() {
+        let round = "(float[N,2] x) => (float[N,2] y) { y = test.a (x) } \
+                     function test.a (x) => (y) { y = test.b (x) } function test.b (x) => (y) { y = test.a (x) }";
+        assert_eq!(parse(round).unwrap_err().code(), Code::Cycle);
+    }
+
+    #[test]
+    fn calls_leave_no_function_and_no_clashing_names() {
+        let twice = "(float[N,2] x) => (float[N,2] y) { a = test.f (x) y = test.f (a) } \
+                     function test.f (x) => (z) { h = Relu (x) z = Neg (h) }";
+        let model = parse(twice).unwrap();
+        assert!(model.proto.functions.is_empty());
+        let mut names: Vec<&str> = model.graph().node.iter().flat_map(|n| &n.output).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 4);
+    }
+}
