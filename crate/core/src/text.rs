@@ -18,8 +18,8 @@ use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as 
 use crate::onnx::proto::tensor_shape_proto::Dimension;
 use crate::onnx::proto::type_proto::Tensor as TensorType;
 use crate::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto,
 };
 use crate::onnx::{Model, Tensor, tensor_proto};
 use std::collections::HashMap;
@@ -40,12 +40,11 @@ pub fn parse(text: &str) -> Result<Model> {
     p.expect("=>")?;
     let output = p.values()?;
     let initializer = if p.is("<") { p.initializers()? } else { Vec::new() };
-    p.expect("{")?;
-    let mut node = Vec::new();
-    while !p.is("}") {
-        node.push(p.node(node.len())?);
+    let node = p.nodes()?;
+    let mut functions = Vec::new();
+    while p.is("function") {
+        functions.push(p.function(opset)?);
     }
-    p.expect("}")?;
     let graph = GraphProto { name: Some("text".to_owned()), node, initializer, input, output, ..GraphProto::default() };
     let sets = [("", opset), ("com.microsoft", 1), ("test", 1)];
     let proto = ModelProto {
@@ -58,9 +57,12 @@ pub fn parse(text: &str) -> Result<Model> {
             })
             .collect(),
         graph: graph.into(),
+        functions,
         ..ModelProto::default()
     };
-    Ok(Model { proto, external: HashMap::new() })
+    let mut model = Model { proto, external: HashMap::new() };
+    model.inline_functions()?;
+    Ok(model)
 }
 
 /// Numbers in [-1, 1) that depend only on a name.
@@ -83,7 +85,7 @@ fn tokens(text: &str) -> Result<Vec<String>> {
         let line = line.split("//").next().unwrap_or_default();
         let mut chars = line.chars().peekable();
         while let Some(c) = chars.next() {
-            let word = |c: char| c.is_alphanumeric() || "_.-+/:".contains(c);
+            let word = |c: char| c.is_alphanumeric() || "_.-+/:@".contains(c);
             if c == '"' {
                 let s: String = chars.by_ref().take_while(|c| *c != '"').collect();
                 out.push(format!("\"{s}"));
@@ -163,6 +165,8 @@ impl Parser {
         let number = match name.as_str() {
             "float" => 1,
             "uint8" => 2,
+            "int4" => 22,
+            "uint4" => 21,
             "int8" => 3,
             "int32" => 6,
             "int64" => 7,
@@ -271,9 +275,52 @@ impl Parser {
         self.next("a name").map(|n| if n == "_" { String::new() } else { n })
     }
 
+    /// `function test.name (a, b) => (c) { nodes }`: a function of the file; `attribute = @name` refers to the call's.
+    fn function(&mut self, opset: i64) -> Result<FunctionProto> {
+        self.at += 1;
+        let full = self.next("a name")?;
+        let (domain, name) = full.rsplit_once('.').unwrap_or(("test", &full));
+        let (domain, name) = (Some(domain.to_owned()), Some(name.to_owned()));
+        let input = self.list("(", ")", |p| p.next("a name"))?;
+        self.expect("=>")?;
+        let output = self.list("(", ")", |p| p.next("a name"))?;
+        let node = self.nodes()?;
+        let set =
+            OperatorSetIdProto { domain: Some(String::new()), version: Some(opset), ..OperatorSetIdProto::default() };
+        Ok(FunctionProto { name, domain, input, output, node, opset_import: vec![set], ..FunctionProto::default() })
+    }
+
+    fn nodes(&mut self) -> Result<Vec<NodeProto>> {
+        self.expect("{")?;
+        let mut node = Vec::new();
+        while !self.is("}") {
+            node.push(self.node(node.len())?);
+        }
+        self.expect("}")?;
+        Ok(node)
+    }
+
+    /// `(inputs) => (outputs) { nodes }`: the body of a node.
+    fn body(&mut self) -> Result<GraphProto> {
+        let input = self.values()?;
+        self.expect("=>")?;
+        let output = self.values()?;
+        let initializer = if self.is("<") { self.initializers()? } else { Vec::new() };
+        let node = self.nodes()?;
+        Ok(GraphProto { name: Some("body".to_owned()), node, initializer, input, output, ..GraphProto::default() })
+    }
+
     fn attribute(&mut self) -> Result<AttributeProto> {
         let name = Some(self.next("an attribute")?);
         self.expect("=")?;
+        if self.is("(") {
+            let g = self.body()?;
+            return Ok(AttributeProto { name, g: g.into(), r#type: Some(5), ..AttributeProto::default() });
+        }
+        if let Some(reference) = self.peek(0).and_then(|t| t.strip_prefix('@')).map(str::to_owned) {
+            self.at += 1;
+            return Ok(AttributeProto { name, ref_attr_name: Some(reference), ..AttributeProto::default() });
+        }
         if self.is("[") {
             let v = self.list("[", "]", |p| p.next("a number"))?;
             if v.iter().any(|t| t.contains('.')) {

@@ -56,7 +56,7 @@ fn describe(text: &str) -> String {
                     .outputs
                     .iter()
                     .flatten()
-                    .map(|&v| c.graph.values[v].shape.as_ref().map_or("?".to_owned(), |s| format!("{s:?}")))
+                    .map(|&v| c.graph.values[v].shape.as_ref().map_or_else(|| "?".to_owned(), |s| format!("{s:?}")))
                     .collect();
                 let group = n.int("group").map(|g| format!(" group={g}")).unwrap_or_default();
                 writeln!(out, "  {}{group} -> {}", n.op_type, shapes.join(" ")).unwrap();

@@ -144,7 +144,8 @@ impl Network {
                 continue;
             }
             let inputs = step.inputs.iter().map(|i| i.and_then(|i| self.constants.get(i).cloned().flatten())).collect();
-            let outputs = step.run(node, &mut Call::new(node, self.device.inner(), &mut mode, inputs))?;
+            let outputs =
+                step.run(node, &mut Call::new(node, self.device.inner(), &mut mode, inputs).typed(&self.graph))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(c) = slot.and_then(|s| self.constants.get_mut(s)) {
                     *c = Some(value);
@@ -205,7 +206,13 @@ impl Network {
         let outputs = self.forward(values, &self.constants, &mut Mode::Infer)?;
         let mut out = Vec::with_capacity(outputs.len());
         for (id, value) in self.wanted.iter().zip(outputs) {
-            out.push((self.graph.values[*id].name.clone(), value.download().await?));
+            let v = &self.graph.values[*id];
+            let mut tensor = value.download().await?;
+            // Quantised numbers are held as real ones while the network runs.
+            if v.dtype.is_some_and(lopper_core::onnx::DataType::is_integer) && tensor.as_f32().is_some() {
+                tensor.data = HostData::I64(tensor.data.to_i64());
+            }
+            out.push((v.name.clone(), tensor));
         }
         Ok(out)
     }
@@ -285,7 +292,8 @@ impl Network {
                     *slot = None;
                 }
             }
-            let outputs = step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs))?;
+            let outputs =
+                step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs).typed(&self.graph))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(s) = slot.filter(|s| !step.last.contains(s)).and_then(|s| slots.get_mut(s)) {
                     *s = Some(value);

@@ -2,10 +2,11 @@
 
 use crate::data::random::SplitMix64;
 use crate::device::Device;
+use crate::meaning;
 use crate::run::Network;
 use crate::stored;
 use crate::value::{HostData, HostTensor};
-use lopper_core::cut::{MaskEntry, Where, zero};
+use lopper_core::cut::{MaskEntry, Where, apply_mask, zero};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{DataType, Model, Tensor};
 use lopper_core::{Code, Error, Result};
@@ -52,7 +53,7 @@ const BATCH: usize = 2;
 /// Lengths that the model leaves open.
 const OPEN: usize = 16;
 /// Random whole numbers stay below the first of these with which the model runs: they may be positions along short axes.
-const RANGES: [u64; 3] = [16, 2, 1];
+const RANGES: [usize; 3] = [16, 2, 1];
 
 /// Runs the masked original and the cut model side by side on random input on the CPU.
 ///
@@ -110,7 +111,7 @@ impl Agreement {
     }
 }
 
-/// The original with the mask's slices set to zero; tensors of whole numbers stay as they are.
+/// The original with the mask's slices set to zero, quantised ones to their zero points.
 fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
     let mut by_name: BTreeMap<&str, Vec<MaskEntry>> = BTreeMap::new();
     for s in mask {
@@ -120,6 +121,7 @@ fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
         by_name.entry(&s.initializer).or_default().push(entry);
     }
     let mut model = stored::inlined(original, by_name.keys().copied())?;
+    let mut quantised = Vec::new();
     for (name, entries) in by_name {
         let stranger =
             || Error::new(Code::BadReport, format!("the mask names {name:?}, which the model does not have"));
@@ -128,9 +130,12 @@ fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
             let data = zeroed(&tensor, &entries)?.into();
             let place = stored::find(&mut model, name).ok_or_else(stranger)?;
             stored::replace(place, &Tensor { data, ..tensor });
+        } else {
+            let named = |e: MaskEntry| MaskEntry { initializer: name.to_owned(), ..e };
+            quantised.extend(entries.into_iter().map(named));
         }
     }
-    Ok(model)
+    if quantised.is_empty() { Ok(model) } else { apply_mask(&model, &quantised) }
 }
 
 /// A tensor's bytes with some slices set to zero.
@@ -144,7 +149,7 @@ fn zeroed(tensor: &Tensor, entries: &[MaskEntry]) -> Result<Vec<u8>> {
 }
 
 /// One random tensor for each input of a graph; whole numbers are below `range`.
-fn random_inputs(graph: &Graph, random: &mut SplitMix64, range: u64) -> Result<Named> {
+fn random_inputs(graph: &Graph, random: &mut SplitMix64, range: usize) -> Result<Named> {
     let mut inputs = Vec::with_capacity(graph.inputs.len());
     for &id in &graph.inputs {
         let value = &graph.values[id];
@@ -160,7 +165,7 @@ fn random_inputs(graph: &Graph, random: &mut SplitMix64, range: u64) -> Result<N
         let count = dims.iter().product::<usize>();
         let data = match value.dtype {
             Some(DataType::Bool) => HostData::Bool(vec![true; count]),
-            Some(t) if !t.is_float() => HostData::I64((0..count).map(|_| random.below(range) as i64).collect()),
+            Some(t) if !t.is_float() => HostData::I64(meaning::draw(graph, id, count, (range, OPEN), random)),
             _ => HostData::F32((0..count).map(|_| normal(random)).collect()),
         };
         inputs.push((value.name.clone(), HostTensor::new(dims, data)?));

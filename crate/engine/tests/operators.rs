@@ -1,4 +1,4 @@
-//! Every operator against ONNX Runtime: small models of one node, made by `cases/make.py`.
+//! Every operator against ONNX Runtime: small models of one node, made by `cases/make.py` and `cases/make_fused.py`.
 //!
 //! `LOPPER_DEVICE=gpu` runs the same cases on a GPU.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -40,7 +40,17 @@ fn fault(got: &HostTensor, want: &HostTensor) -> Option<String> {
 
 #[test]
 fn every_operator_gives_what_onnx_runtime_gives() {
-    let cases = support::json(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/operators.json"));
+    check("operators.json");
+}
+
+#[test]
+fn fused_and_quantised_operators_give_what_onnx_runtime_gives() {
+    check("fused.json");
+}
+
+fn check(file: &str) {
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(file);
+    let cases = support::json(cases);
     let device = support::device();
     let mut wrong = Vec::new();
     for case in cases.as_array().unwrap() {

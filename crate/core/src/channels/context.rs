@@ -29,6 +29,16 @@ impl<'a> ChannelContext<'a> {
         }
     }
 
+    /// The layout that an output has been given.
+    pub fn made(&self, output: usize) -> Layout {
+        self.node.output(output).and_then(|v| self.state.layouts.get(&v)).cloned().unwrap_or_default()
+    }
+
+    /// Asks a rule as if the node were another one with the same outputs.
+    pub fn as_node(&mut self, node: &Node, rule: impl FnOnce(&mut ChannelContext<'_>)) {
+        rule(&mut ChannelContext { graph: self.graph, node, id: self.id, state: &mut *self.state });
+    }
+
     /// Number of axes of an input.
     pub fn rank(&self, input: usize) -> Option<usize> {
         self.node.input(input).and_then(|v| self.graph.values[v].shape.as_ref()).map(Vec::len)

@@ -120,7 +120,7 @@ impl State {
         let stored = tensor.as_ref().filter(|t| !t.is_empty()).map(|t| t.dims.clone());
         let mut layout = Layout::default();
         if let Some(dims) = stored.or_else(|| graph.filled(v).map(|f| f.0)) {
-            let blocks = declared_blocks(graph, v);
+            let blocks = declared_blocks(graph, v, 4);
             for (axis, &n) in dims.iter().enumerate().filter(|(_, n)| **n > 1) {
                 let divides = |b: &Blocks| dims.get(b.axis).is_some_and(|d| d % b.count.max(1) == 0);
                 let block = blocks.iter().find(|b| b.0 == axis).map(|b| b.1).filter(divides);
@@ -228,11 +228,22 @@ impl State {
     }
 }
 
+/// An input, or the first output, whose number of axes is not known: nothing can be said of what meets what there.
+fn unknown(graph: &Graph, node: &crate::graph::Node) -> Option<ValueId> {
+    let mut all = node.inputs.iter().flatten().copied().chain(node.output(0));
+    all.find(|&v| graph.values[v].shape.is_none())
+}
+
 /// Axes of a parameter that differ from block to block of another, if all its readers agree on them.
-fn declared_blocks(graph: &Graph, v: ValueId) -> Vec<(usize, Blocks)> {
+fn declared_blocks(graph: &Graph, v: ValueId, steps: usize) -> Vec<(usize, Blocks)> {
     let mut answers = graph.values[v].uses.iter().map(|&(node, port)| {
         let node = &graph.nodes[node];
-        ops::lookup(node).map(|op| op.blocks(node, port)).unwrap_or_default()
+        let Some(op) = ops::lookup(node) else { return Vec::new() };
+        match node.output(0) {
+            // A dequantised weight is divided as the layer behind it says.
+            Some(output) if port == 0 && steps > 0 && op.passes(node) => declared_blocks(graph, output, steps - 1),
+            _ => op.blocks(node, port),
+        }
     });
     let first = answers.next().unwrap_or_default();
     if answers.all(|a| a == first) { first } else { Vec::new() }
@@ -280,12 +291,17 @@ impl Channels {
                 Some(_) if cx.state.spent > MAX_STEPS => {
                     cx.pin_inputs("the model is too large to follow every channel")
                 }
-                Some(op) => op.channels(&mut cx),
+                Some(op) => match unknown(graph, node) {
+                    Some(v) => cx.pin_inputs(&format!("the shape of {:?} is not known", graph.values[v].name)),
+                    None => op.channels(&mut cx),
+                },
                 None => cx.pin_inputs(&format!("there is no rule for the operator {}", node.op_type)),
             }
             for &captured in &node.captures {
                 let layout = state.layout(graph, captured);
-                pin_layout(&mut state, &layout, captured, Some(id), "the body of a control-flow node reads it");
+                let body = node.body_reading(&graph.values[captured].name).unwrap_or("body");
+                let why = format!("the body {body:?} of the node reads it, and channels are not followed into bodies");
+                pin_layout(&mut state, &layout, captured, Some(id), &why);
             }
         }
         for &output in &graph.outputs {

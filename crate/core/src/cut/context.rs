@@ -1,6 +1,6 @@
 //! What an operator's rewrite rule works with.
 
-use super::edits::{Edits, new_node, set_int, set_ints};
+use super::edits::{Edits, new_node, set_float, set_int, set_ints};
 use super::kept::Kept;
 use crate::channels::Shuffle;
 use crate::error::{Code, Error, Result};
@@ -78,6 +78,22 @@ impl<'a> CutContext<'a> {
     /// Sets an attribute.
     pub fn set_int(&mut self, name: &str, value: i64) {
         set_int(self.changed(), name, value);
+    }
+
+    /// Sets an attribute of several whole numbers.
+    pub fn set_ints(&mut self, name: &str, values: Vec<i64>) {
+        set_ints(self.changed(), name, values);
+    }
+
+    /// Sets an attribute of one real number.
+    pub fn set_float(&mut self, name: &str, value: f32) {
+        set_float(self.changed(), name, value);
+    }
+
+    /// Whether each joint position of an input's bundle along an axis stays, row-major; `None` where nothing can go.
+    pub fn kept_flags(&self, input: usize, axis: usize) -> Option<Vec<bool>> {
+        let b = self.node().input(input).and_then(|v| self.kept.bundle(v, axis))?;
+        Some(b.ids.iter().map(|&i| !self.kept.goes(i)).collect())
     }
 
     /// Takes an attribute away, if it is there.

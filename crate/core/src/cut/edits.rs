@@ -9,6 +9,7 @@ use crate::onnx::{Tensor, tensor_proto};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Number of an attribute's type in the file.
+const FLOAT: i32 = 1;
 const INT: i32 = 2;
 const INTS: i32 = 7;
 
@@ -89,6 +90,11 @@ fn input_of(tensor: &Tensor) -> ValueInfoProto {
 /// Sets or adds an attribute of one whole number.
 pub(crate) fn set_int(node: &mut NodeProto, name: &str, value: i64) {
     set(node, name, AttributeProto { i: Some(value), r#type: Some(INT), ..AttributeProto::default() });
+}
+
+/// Sets or adds an attribute of one real number.
+pub(crate) fn set_float(node: &mut NodeProto, name: &str, value: f32) {
+    set(node, name, AttributeProto { f: Some(value), r#type: Some(FLOAT), ..AttributeProto::default() });
 }
 
 /// Sets or adds an attribute of several whole numbers.

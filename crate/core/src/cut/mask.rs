@@ -1,11 +1,12 @@
 //! The cut as a mask of the original's initializers.
 
 use super::kept::Kept;
-use super::slice::{TensorCut, block_ranges};
+use super::slice::{TensorCut, block_ranges, packed, unpacked};
 use crate::channels::Channels;
 use crate::error::{Code, Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, ValueId, axis_of};
 use crate::onnx::{DataType, Model, Tensor};
+use crate::ops;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -98,7 +99,7 @@ fn is_float(tensor: &Tensor) -> bool {
     matches!(tensor.dtype, DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16)
 }
 
-/// The model with the masked slices of its float initializers set to zero.
+/// The model with the masked slices of its initializers set to zero, quantised ones to their zero points.
 ///
 /// # Errors
 /// When an entry names an initializer, axis or position that the model does not have.
@@ -113,19 +114,62 @@ pub fn apply_mask(model: &Model, mask: &[MaskEntry]) -> Result<Model> {
         let bad = |what: &str| Error::new(Code::BadReport, format!("the mask names {name:?}, {what}"));
         let value = graph.find(name).map(|v| &graph.values[v]).ok_or_else(|| bad("which the model does not have"))?;
         let tensor = value.tensor.as_ref().ok_or_else(|| bad("which is no initializer"))?;
-        if !is_float(tensor) {
+        if !is_float(tensor) && !tensor.dtype.is_integer() {
             continue;
         }
-        let mut data = tensor.data.to_vec();
-        zero(&mut data, &tensor.dims, &entries).ok_or_else(|| bad("but not such positions of it"))?;
-        out.replace_tensor(Tensor { data: data.into(), ..tensor.clone() });
+        let blank = graph.find(name).and_then(|v| zero_point(&graph, v)).filter(|_| !is_float(tensor));
+        let whole = unpacked(tensor);
+        let mut data = whole.data.to_vec();
+        let point = |at: usize| blank.as_ref().and_then(|b| b.point(&whole, at));
+        fill(&mut data, &whole.dims, &entries, point).ok_or_else(|| bad("but not such positions of it"))?;
+        out.replace_tensor(packed(Tensor { data: data.into(), ..whole.clone() }, tensor.dtype));
     }
     Ok(out)
+}
+
+/// Zero points of a tensor along one of its axes, or one for all of it.
+#[derive(Debug)]
+struct Blank {
+    axis: usize,
+    points: Tensor,
+}
+
+/// What stands for zero in a tensor of quantised numbers, if a reader says so.
+fn zero_point(graph: &Graph, value: ValueId) -> Option<Blank> {
+    let v = &graph.values[value];
+    v.uses.iter().find_map(|&(node, port)| {
+        let node = &graph.nodes[node];
+        let (input, axis) = ops::lookup(node)?.zero_point(node, port)?;
+        let points = unpacked(graph.values[node.input(input)?].tensor.as_ref()?);
+        let axis = axis_of(axis, v.shape.as_ref()?.len()).unwrap_or(0);
+        Some(Blank { axis, points })
+    })
+}
+
+impl Blank {
+    /// The bytes that stand for zero at an element of a tensor.
+    fn point(&self, t: &Tensor, at: usize) -> Option<&[u8]> {
+        let size = (self.points.dtype.bits() == t.dtype.bits()).then_some(t.dtype.bits() / 8)?;
+        let step: usize = t.dims.iter().skip(self.axis + 1).product();
+        let along = at / step.max(1) % t.dims.get(self.axis).copied().unwrap_or(1).max(1);
+        let k = if self.points.len() == 1 { 0 } else { along };
+        self.points.data.get(k * size..(k + 1) * size)
+    }
 }
 
 /// Sets masked slices of a tensor's bytes to zero. However often entries repeat, the time is that of reading them once and of a
 /// few passes over the tensor. `None` if an entry names an axis or position that is not there; the bytes may be changed then.
 pub fn zero(data: &mut [u8], dims: &[usize], entries: &[&MaskEntry]) -> Option<()> {
+    fill(data, dims, entries, |_| None)
+}
+
+/// As [`zero`], with the bytes that `point` gives for an element instead of zeros.
+fn fill<'a>(
+    data: &mut [u8],
+    dims: &[usize],
+    entries: &[&MaskEntry],
+    point: impl Fn(usize) -> Option<&'a [u8]>,
+) -> Option<()> {
     let count: usize = dims.iter().product();
     let size = data.len().checked_div(count).filter(|n| *n > 0 && data.len().is_multiple_of(count))?;
     // Entries of the same two axes are one table of what goes: a row a position of the first axis, with the places along the
@@ -172,7 +216,10 @@ pub fn zero(data: &mut [u8], dims: &[usize], entries: &[&MaskEntry]) -> Option<(
         for (at, element) in data.chunks_exact_mut(size).enumerate() {
             let row = table.get(at / inner % n);
             if row.and_then(|row| row.get(at / by_inner % m)).is_some_and(|depth| *depth > 0) {
-                element.fill(0);
+                match point(at).filter(|bytes| bytes.len() == element.len()) {
+                    Some(bytes) => element.copy_from_slice(bytes),
+                    None => element.fill(0),
+                }
             }
         }
     }

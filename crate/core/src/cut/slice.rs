@@ -3,7 +3,7 @@
 use super::kept::Kept;
 use crate::channels::{Bundle, Layout};
 use crate::error::{Code, Error, Result};
-use crate::onnx::Tensor;
+use crate::onnx::{DataType, Tensor};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -80,6 +80,9 @@ impl TensorCut {
 
     /// The tensor without what goes.
     pub(super) fn apply(&self, tensor: &Tensor) -> Result<Tensor> {
+        if let (4 | 2, whole) = (tensor.dtype.bits(), unpacked(tensor)) {
+            return Ok(packed(self.apply(&whole)?, tensor.dtype));
+        }
         if !tensor.dtype.bits().is_multiple_of(8) || tensor.dtype.bits() == 0 {
             return Err(Error::new(
                 Code::Unsupported,
@@ -156,4 +159,28 @@ fn concat(parts: &[Tensor], axis: usize) -> Option<Tensor> {
     let mut dims = first.dims.clone();
     *dims.get_mut(axis)? = parts.iter().filter_map(|p| p.dims.get(axis)).sum();
     Some(Tensor { name: first.name.clone(), dtype: first.dtype, dims, data: data.into() })
+}
+
+/// Elements of two or four bits as bytes; other tensors as they are.
+pub(super) fn unpacked(t: &Tensor) -> Tensor {
+    let bits = t.dtype.bits();
+    if bits != 2 && bits != 4 {
+        return t.clone();
+    }
+    let each = 8 / bits;
+    let mask = (1u8 << bits) - 1;
+    let element = |i: usize| t.data.get(i / each).map_or(0, |b| (b >> (i % each * bits)) & mask);
+    let data: Vec<u8> = (0..t.len()).map(element).collect();
+    Tensor { dtype: DataType::Uint8, data: data.into(), ..t.clone() }
+}
+
+/// The inverse of [`unpacked`].
+pub(super) fn packed(t: Tensor, dtype: DataType) -> Tensor {
+    let bits = dtype.bits();
+    if bits != 2 && bits != 4 {
+        return Tensor { dtype, ..t };
+    }
+    let pack = |c: &[u8]| c.iter().enumerate().fold(0u8, |b, (i, v)| b | (v << (i * bits)));
+    let data: Vec<u8> = t.data.chunks(8 / bits).map(pack).collect();
+    Tensor { dtype, data: data.into(), ..t }
 }

@@ -263,7 +263,7 @@ pub(super) fn declared(t: Option<&TypeProto>, name: &str) -> Result<(Option<Data
 }
 
 /// Names that a body reads from outside of itself.
-fn free_names(body: &GraphProto) -> Vec<String> {
+pub(super) fn free_names(body: &GraphProto) -> Vec<String> {
     let mut own: HashSet<&str> = body.input.iter().filter_map(|i| i.name.as_deref()).collect();
     own.extend(body.initializer.iter().filter_map(|t| t.name.as_deref()));
     own.extend(body.node.iter().flat_map(|n| n.output.iter().map(String::as_str)));

@@ -45,6 +45,20 @@ impl Constant {
         Self { dtype: DataType::Int64, dims: vec![values.len()], elements: Elements::Ints(values) }
     }
 
+    /// As a tensor, if every element is known and its type has a constructor.
+    pub(crate) fn to_tensor(&self, name: &str) -> Option<Tensor> {
+        match (&self.elements, self.dtype) {
+            (Elements::Ints(_), DataType::Int64) => {
+                Some(Tensor::from_i64(name.to_owned(), self.dims.clone(), &self.as_known()?))
+            }
+            (Elements::Floats(v), DataType::Float) => {
+                let values: Vec<f32> = v.iter().map(|&x| x as f32).collect();
+                Some(Tensor::from_f32(name.to_owned(), self.dims.clone(), &values))
+            }
+            _ => None,
+        }
+    }
+
     /// The whole numbers, symbolic or not.
     pub fn as_ints(&self) -> Option<&[Dim]> {
         match &self.elements {

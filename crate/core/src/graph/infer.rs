@@ -49,6 +49,16 @@ impl<'a> InferContext<'a> {
         Self { node, values }
     }
 
+    /// The same values seen by another node.
+    pub fn of<'b>(&'b self, node: &'b Node) -> InferContext<'b> {
+        InferContext { node, values: self.values }
+    }
+
+    /// All values, for rules that look into bodies.
+    pub(crate) fn values(&self) -> &'a Table<ValueId, Value> {
+        self.values
+    }
+
     /// A shape of so many axes of unknown length.
     pub fn unknown_shape(&self, output: ValueId, rank: usize) -> Shape {
         let name = &self.values[output].name;

@@ -143,6 +143,15 @@ impl Node {
         self.attributes.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs))
     }
 
+    /// The attribute whose body reads a value of this graph.
+    pub fn body_reading(&self, value: &str) -> Option<&str> {
+        let reads = |a: &&AttributeProto| {
+            let mut bodies = a.g.as_option().into_iter().chain(&a.graphs);
+            bodies.any(|b| build::free_names(b).iter().any(|n| n == value))
+        };
+        self.attributes.iter().find(reads).and_then(|a| a.name.as_deref())
+    }
+
     /// Whether an attribute is there at all.
     pub fn has(&self, name: &str) -> bool {
         self.attribute(name).is_some()

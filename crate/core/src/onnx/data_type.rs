@@ -18,6 +18,8 @@ macro_rules! data_types {
             }
             /// Bits of one element; 0 for strings, which have no fixed size.
             pub fn bits(self) -> usize { match self { $(DataType::$name => $bits,)* } }
+            /// The number in the file.
+            pub fn number(self) -> i32 { match self { $(DataType::$name => $number,)* } }
             /// The name as numpy writes it.
             pub fn name(self) -> &'static str { match self { $(DataType::$name => $text,)* } }
         }

@@ -1,6 +1,7 @@
 //! ONNX files: bytes to [`Model`] and back, without loss and without copying tensors.
 
 mod data_type;
+mod inline;
 mod read;
 mod tensor;
 mod visit;

@@ -1,6 +1,6 @@
 //! Bytes to a model, within bounds whatever the bytes are.
 
-use super::proto::{GraphProto, ModelProto, TensorProto};
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::{Model, Tensor};
 use crate::error::{Code, Error, Result};
 use buffa::{DecodeError, DecodeOptions};
@@ -95,7 +95,12 @@ impl Model {
         let mut external = HashMap::new();
         let mut loaded = HashMap::new();
         check_tensors(graph, files, &mut loaded, &mut external)?;
-        Ok(Self { proto, external })
+        for f in &proto.functions {
+            check_nodes(&f.node, files, &mut loaded, &mut external)?;
+        }
+        let mut model = Self { proto, external };
+        model.inline_functions()?;
+        Ok(model)
     }
 
     /// The graph message.
@@ -159,7 +164,16 @@ fn check_tensors(
     for t in &graph.initializer {
         check_tensor(t, files, loaded, external)?;
     }
-    for node in &graph.node {
+    check_nodes(&graph.node, files, loaded, external)
+}
+
+fn check_nodes(
+    nodes: &[NodeProto],
+    files: &dyn ExternalData,
+    loaded: &mut HashMap<String, Bytes>,
+    external: &mut HashMap<String, Bytes>,
+) -> Result<()> {
+    for node in nodes {
         for a in &node.attribute {
             if let Some(t) = a.t.as_option() {
                 check_tensor(t, files, loaded, external).map_err(|e| e.at(node_place(node.name.as_deref())))?;

@@ -83,11 +83,24 @@ impl Operator for Unary {
         Ok(vec![Fact { dtype, shape: input.shape.clone(), constant }])
     }
 
+    fn passes(&self, node: &crate::graph::Node) -> bool {
+        matches!(node.op_type.as_str(), "Identity" | "Cast")
+    }
+
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let layout = cx.layout(0);
-        let layout = if self.zero == Zero::Kept { layout } else { layout.with_zero(false) };
+        let keeps = self.zero == Zero::Kept && !casts_steps(cx);
+        let layout = if keeps { layout } else { layout.with_zero(false) };
         cx.set(0, layout);
     }
+}
+
+/// Whether computed bytes become other numbers: the zero point of quantised ones need not be zero.
+fn casts_steps(cx: &ChannelContext<'_>) -> bool {
+    let Some(v) = cx.node.input(0).map(|v| &cx.graph.values[v]).filter(|_| cx.node.op_type == "Cast") else {
+        return false;
+    };
+    !v.is_parameter() && matches!(v.dtype, Some(DataType::Uint8 | DataType::Int8 | DataType::Uint16 | DataType::Int16))
 }
 
 /// Makes a cast constant's elements fit its type.

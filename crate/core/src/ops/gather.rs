@@ -1,7 +1,7 @@
 //! Gather: positions of an axis are picked by number.
 
 use super::slice::{fits, moved};
-use super::{Operator, fold};
+use super::{Meaning, Operator, fold};
 use crate::channels::{Bundle, ChannelContext, Layout, Role, reshape, take};
 use crate::cut::CutContext;
 use crate::error::{Code, Error, Result};
@@ -33,6 +33,11 @@ impl Operator for Gather {
             _ => None,
         };
         Ok(vec![Fact { constant, ..Fact::new(x.dtype, shape) }])
+    }
+
+    fn meaning(&self, node: &crate::graph::Node, input: usize) -> Option<Meaning> {
+        let axis = usize::try_from(node.int("axis").unwrap_or(0)).ok()?;
+        (input == 1).then_some(Meaning::Row { table: 0, axis })
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

@@ -1,26 +1,33 @@
 //! Operators: each family answers what passes ask. [`lookup`] is the only registry; no pass knows operators by name.
 
+mod attention;
 mod concat;
 mod constant;
 mod contract;
+mod control;
 mod conv;
 mod deform;
 mod depth;
 mod einsum;
 mod elementwise;
 mod fold;
+mod fused;
+mod fused_attention;
 mod gather;
 mod indexed;
 mod matmul;
 mod norm;
 mod pad;
 mod pool;
+mod qlinear;
+mod quantize;
 mod random;
 mod reduce;
 mod region;
 mod reshape;
 mod resize;
 mod rnn;
+mod rotary;
 mod select;
 mod signal;
 mod slice;
@@ -32,6 +39,27 @@ use crate::channels::{Blocks, ChannelContext};
 use crate::cut::CutContext;
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node};
+
+/// What whole numbers at an input of a node mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Positions along an axis of another input.
+    Row {
+        /// The input that is looked up.
+        table: usize,
+        /// Its axis.
+        axis: usize,
+    },
+    /// The length of an axis of another input.
+    Length {
+        /// The input that has the axis.
+        of: usize,
+        /// The axis.
+        axis: usize,
+        /// What is taken off.
+        less: i64,
+    },
+}
 
 /// What every operator family answers.
 pub trait Operator: Sync {
@@ -70,6 +98,21 @@ pub trait Operator: Sync {
         None
     }
 
+    /// What whole numbers at an input mean, where not every number does.
+    fn meaning(&self, _node: &Node, _input: usize) -> Option<Meaning> {
+        None
+    }
+
+    /// Whether the first output holds the first input's elements, position by position.
+    fn passes(&self, _node: &Node) -> bool {
+        false
+    }
+
+    /// For an input that holds quantised numbers: the input with their zero points and the axis that these belong to.
+    fn zero_point(&self, _node: &Node, _input: usize) -> Option<(usize, i64)> {
+        None
+    }
+
     /// Rewrites what depends on sizes that a cut changes.
     ///
     /// # Errors
@@ -81,12 +124,16 @@ pub trait Operator: Sync {
 
 use crate::onnx::DataType;
 use elementwise::{Binary, Unary, Zero};
+use qlinear::{Companion, Quantized, Result8};
 use whole::{Makes, Whole};
 
 /// The family of a node's operator, if there is a rule for it.
 pub fn lookup(node: &Node) -> Option<&'static dyn Operator> {
-    let standard = node.domain.is_empty() || node.domain == "com.microsoft";
-    standard.then(|| find(&node.op_type)).flatten()
+    match node.domain.as_str() {
+        "" => find(&node.op_type).or_else(|| quantized(&node.op_type)),
+        "com.microsoft" => microsoft(&node.op_type).or_else(|| quantized(&node.op_type)),
+        _ => None,
+    }
 }
 
 const KEEPS_ZERO: Unary = Unary { zero: Zero::Kept };
@@ -176,6 +223,12 @@ fn find(op_type: &str) -> Option<&'static dyn Operator> {
         "RandomNormalLike" | "RandomUniformLike" | "Bernoulli" => &random::RandomLike,
         "RandomNormal" | "RandomUniform" => &random::Random,
         "Multinomial" => &random::Multinomial,
+        "Attention" => &attention::Attention,
+        "RotaryEmbedding" => &rotary::RotaryEmbedding { cos: 1 },
+        "DynamicQuantizeLinear" => &quantize::Dynamic,
+        "If" => &control::If,
+        "Loop" => &control::Loop,
+        "Scan" => &control::Scan,
         "LSTM" => &rnn::Recurrent { gates: 4 },
         "GRU" => &rnn::Recurrent { gates: 3 },
         "RNN" => &rnn::Recurrent { gates: 1 },
@@ -210,6 +263,96 @@ fn whole(op_type: &str) -> Option<&'static dyn Operator> {
         | "SequenceLength" | "SequenceMap" | "SplitToSequence" | "ConcatFromSequence" => &SEQUENCE,
         "Optional" | "OptionalGetElement" | "OptionalHasElement" => &OPTIONAL,
         "SoftmaxCrossEntropyLoss" | "NegativeLogLikelihoodLoss" => &LOSS,
+        _ => return None,
+    })
+}
+
+/// Operators that ONNX Runtime adds and its optimiser writes.
+fn microsoft(op_type: &str) -> Option<&'static dyn Operator> {
+    Some(match op_type {
+        "Gelu" | "QuickGelu" => &KEEPS_ZERO,
+        "BiasGelu" | "FastGelu" => &Binary { zero: Zero::All },
+        "BiasSplitGelu" => &fused::BiasSplitGelu,
+        "SimplifiedLayerNormalization" => &norm::LayerNormalization,
+        "SkipLayerNormalization" => &fused::SkipLayerNormalization { shift: true },
+        "SkipSimplifiedLayerNormalization" => &fused::SkipLayerNormalization { shift: false },
+        "EmbedLayerNormalization" => &fused::EmbedLayerNormalization,
+        "GroupNorm" => &fused::GroupNorm,
+        "FusedMatMul" | "TransposeMatMul" => &fused::FusedMatMul,
+        "FusedGemm" => &fused::FusedGemm,
+        "FusedConv" => &fused::FusedConv,
+        "Inverse" => &fused::Inverse,
+        "Attention" => &fused_attention::PackedAttention,
+        "MultiHeadAttention" => &fused_attention::MultiHeadAttention,
+        "GroupQueryAttention" => &fused_attention::GroupQueryAttention,
+        "RotaryEmbedding" => &rotary::RotaryEmbedding { cos: 2 },
+        _ => return None,
+    })
+}
+
+const fn companion(input: usize, of: usize, axis: i64) -> Companion {
+    Companion { input, of, axis }
+}
+
+const fn like(like: &'static dyn Operator, name: &'static str, inputs: &'static [usize]) -> Quantized {
+    Quantized { like, name, inputs, companions: &[], bias: None, dtype: Result8::Of(0) }
+}
+
+const CONV_INTEGER: Quantized =
+    Quantized { companions: &[companion(3, 1, 0)], dtype: Result8::Int32, ..like(&conv::Conv, "Conv", &[0, 1]) };
+const MATMUL_INTEGER: Quantized = Quantized {
+    companions: &[companion(2, 0, -2), companion(3, 1, -1)],
+    dtype: Result8::Int32,
+    ..like(&matmul::MatMul, "MatMul", &[0, 1])
+};
+const QLINEAR_CONV: Quantized = Quantized {
+    companions: &[companion(4, 3, 0), companion(5, 3, 0)],
+    dtype: Result8::Of(7),
+    ..like(&conv::Conv, "Conv", &[0, 3, 8])
+};
+const QLINEAR_MATMUL: Quantized = Quantized {
+    companions: &[companion(1, 0, -2), companion(2, 0, -2), companion(4, 3, -1), companion(5, 3, -1)],
+    dtype: Result8::Of(7),
+    ..like(&matmul::MatMul, "MatMul", &[0, 3])
+};
+const MATMUL_TO_FLOAT: Quantized = Quantized {
+    companions: &[companion(3, 1, -1), companion(5, 1, -1)],
+    bias: Some(6),
+    dtype: Result8::Float,
+    ..like(&matmul::MatMul, "MatMul", &[0, 1])
+};
+const DYNAMIC_MATMUL: Quantized = Quantized {
+    companions: &[companion(2, 1, -1), companion(3, 1, -1)],
+    bias: Some(4),
+    dtype: Result8::Float,
+    ..like(&matmul::MatMul, "MatMul", &[0, 1])
+};
+const QATTENTION: Quantized = Quantized {
+    companions: &[companion(4, 1, -1), companion(7, 1, -1)],
+    dtype: Result8::Float,
+    ..like(&fused_attention::PackedAttention, "Attention", &[0, 1, 2, 5, 8])
+};
+
+/// Operators on quantised values; both domains know some of them.
+fn quantized(op_type: &str) -> Option<&'static dyn Operator> {
+    Some(match op_type {
+        "QuantizeLinear" => &quantize::Linear { quantize: true },
+        "DequantizeLinear" => &quantize::Linear { quantize: false },
+        "ConvInteger" => &CONV_INTEGER,
+        "MatMulInteger" => &MATMUL_INTEGER,
+        "QLinearConv" => &QLINEAR_CONV,
+        "QLinearMatMul" => &QLINEAR_MATMUL,
+        "QGemm" => &qlinear::QuantizedGemm,
+        "MatMulIntegerToFloat" => &MATMUL_TO_FLOAT,
+        "DynamicQuantizeMatMul" => &DYNAMIC_MATMUL,
+        "QAttention" => &QATTENTION,
+        "QLinearAdd" => const { &like(&Binary { zero: Zero::All }, "Add", &[0, 3]) },
+        "QLinearMul" => const { &like(&Binary { zero: Zero::Any }, "Mul", &[0, 3]) },
+        "QLinearLeakyRelu" => const { &like(&KEEPS_ZERO, "LeakyRelu", &[0]) },
+        "QLinearSigmoid" => const { &like(&LOSES_ZERO, "Sigmoid", &[0]) },
+        "QLinearGlobalAveragePool" => const { &like(&pool::GlobalPool, "GlobalAveragePool", &[0]) },
+        "QLinearAveragePool" => const { &like(&pool::Pool { average: true }, "AveragePool", &[0]) },
+        "QLinearConcat" => const { &Quantized { dtype: Result8::Of(1), ..like(&concat::Concat, "Concat", &[]) } },
         _ => return None,
     })
 }

@@ -2,23 +2,29 @@
 //!
 //! To add an operator: a line in its family's `find` and its forward. To add a family: its file and a line in [`find`].
 
+mod attention;
 mod concat;
 mod constant;
 mod conv;
 mod deform;
 mod einsum;
 mod elementwise;
+mod fused;
+mod fused_attention;
 mod host;
 mod indexed;
 mod matmul;
 mod norm;
 mod pick;
 mod pool;
+mod qlinear;
+mod quantize;
 mod reduce;
 mod region;
 mod reshape;
 mod resize;
 mod rnn;
+mod rotary;
 mod select;
 mod signal;
 mod slice;
@@ -28,7 +34,8 @@ mod windows;
 use crate::tensor::DeviceTensor;
 use crate::value::{HostData, HostTensor, Value};
 use burn::tensor::{Device, Tensor};
-use lopper_core::graph::{Node, ValueId};
+use lopper_core::graph::{Graph, Node, ValueId};
+use lopper_core::onnx::DataType;
 
 use lopper_core::{Code, Error, Result};
 pub(crate) use norm::scale_shift;
@@ -36,11 +43,30 @@ pub(crate) use norm::scale_shift;
 /// What a node computes from its inputs.
 pub(crate) type Forward = fn(&mut Call<'_>) -> Result<Vec<Value>>;
 
-/// The forward of an operator of the standard domain.
+/// The forward of a node's operator.
 pub(crate) fn find(node: &Node) -> Option<Forward> {
-    if !node.domain.is_empty() {
-        return None;
+    match node.domain.as_str() {
+        "" => standard(&node.op_type),
+        "com.microsoft" => microsoft(&node.op_type),
+        _ => None,
     }
+}
+
+/// Operators that ONNX Runtime adds and its optimiser writes.
+fn microsoft(op: &str) -> Option<Forward> {
+    let own: [fn(&str) -> Option<Forward>; 6] = [
+        fused::find,
+        fused_attention::find,
+        rotary::find_microsoft,
+        qlinear::find_microsoft,
+        qlinear::find,
+        quantize::find,
+    ];
+    let shared = || if op == "SimplifiedLayerNormalization" { norm::find(op) } else { None };
+    own.iter().find_map(|family| family(op)).or_else(shared)
+}
+
+fn standard(op: &str) -> Option<Forward> {
     let families: &[fn(&str) -> Option<Forward>] = &[
         conv::find,
         deform::find,
@@ -62,8 +88,12 @@ pub(crate) fn find(node: &Node) -> Option<Forward> {
         resize::find,
         constant::find,
         rnn::find,
+        attention::find,
+        rotary::find,
+        quantize::find,
+        qlinear::find,
     ];
-    families.iter().find_map(|family| family(&node.op_type))
+    families.iter().find_map(|family| family(op))
 }
 
 /// What a BatchNormalization saw in one training step.
@@ -96,12 +126,20 @@ pub(crate) struct Call<'a> {
     pub(crate) device: &'a Device,
     /// Training or not.
     pub(crate) mode: &'a mut Mode,
+    /// Element type of the first output, where the graph tells it.
+    pub(crate) dtype: Option<DataType>,
     inputs: Vec<Option<Value>>,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(node: &'a Node, device: &'a Device, mode: &'a mut Mode, inputs: Vec<Option<Value>>) -> Self {
-        Self { node, device, mode, inputs }
+        Self { node, device, mode, dtype: None, inputs }
+    }
+
+    /// The same call with the element type of its first output.
+    pub(crate) fn typed(self, graph: &Graph) -> Self {
+        let dtype = self.node.output(0).and_then(|v| graph.values[v].dtype);
+        Self { dtype, ..self }
     }
 
     /// Whether an input is given.
