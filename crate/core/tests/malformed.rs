@@ -58,9 +58,9 @@ fn odd() -> Vec<(&'static str, Net)> {
     let many: Vec<String> = (0..5000).map(|i| format!("p{i}")).collect();
     let parts = Net::new()
         .input("x", &[1, 3, 4, 4])
-        .weight("w", &[5000, 3, 1, 1])
-        .weight("v", &[2, 5000, 1, 1])
-        .ints("s", &[1; 5000]);
+        .weight("w", &[10_000, 3, 1, 1])
+        .weight("v", &[2, 10_000, 1, 1])
+        .ints("s", &[2; 5000]);
     let parts = parts.node("Conv", "x w", "h", &[]).node("Split", "h s", &many.join(" "), &[int("axis", 1)]);
     vec![
         ("nodes in reverse order", backwards),

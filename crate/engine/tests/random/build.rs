@@ -31,6 +31,8 @@ pub struct Builder {
     pub open: bool,
     /// How many nodes it may have.
     pub most: usize,
+    /// Whether layers have two to four channels.
+    pub tiny: bool,
     count: usize,
 }
 
@@ -39,7 +41,7 @@ impl Builder {
         let mut random = SplitMix64::keyed(&[seed, 1]);
         let open = random.below(2) == 0;
         let most = 3 + random.below(38) as usize;
-        Self { random, spec: Spec { opset: 17, ..Spec::default() }, open, most, count: 0 }
+        Self { random, spec: Spec { opset: 17, ..Spec::default() }, open, most, tiny: false, count: 0 }
     }
 
     pub fn below(&mut self, n: usize) -> usize {

@@ -30,6 +30,27 @@ pub fn generate(seed: u64) -> Spec {
     b.spec
 }
 
+/// A model of few blocks and few channels, for what takes a run for every pair of places.
+pub fn tiny(seed: u64) -> Spec {
+    let mut b = Builder::new(seed);
+    (b.most, b.tiny) = (3 + b.below(8), true);
+    let first = match b.below(3) {
+        0 => vec![BATCH, 3],
+        1 => vec![BATCH, 3, 3],
+        _ => vec![BATCH, 2, 3, 3],
+    };
+    let x = b.input(&first);
+    let mut live = vec![stem(&mut b, &x)];
+    while !b.full() {
+        let x = live[live.len() - 1].clone();
+        let y = block(&mut b, &x, &live);
+        live.push(y);
+    }
+    finish(&mut b, &live);
+    b.spec.tidy();
+    b.spec
+}
+
 /// A first layer, so that something can be cut.
 fn stem(b: &mut Builder, x: &Value) -> Value {
     let c = b.width();

@@ -37,7 +37,7 @@ impl Builder {
     }
 
     pub fn width(&mut self) -> usize {
-        self.pick(&[4, 6, 8, 8, 12, 16])
+        if self.tiny { self.pick(&[2, 3, 4]) } else { self.pick(&[4, 6, 8, 8, 12, 16]) }
     }
 
     pub fn batch_norm(&mut self, x: &Value) -> Value {
