@@ -138,6 +138,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// Describes groups with what a plan leaves of them, or whole ones.
 pub fn group_infos(graph: &Graph, channels: &Channels, plan: Option<&Plan>) -> Vec<GroupInfo> {
     (channels.groups.iter().enumerate())
+        .filter(|(_, g)| g.matters())
         .map(|(i, g)| {
             let own = plan.and_then(|p| p.groups.get(i));
             GroupInfo {

@@ -26,8 +26,8 @@ pub(crate) fn opened(name: &str, bytes: u64, graph: &Graph, channels: &Channels,
             unsupported: unsupported(graph),
         },
         groups: (0..channels.groups.len())
+            .filter(|&i| channels.groups.get(i).is_some_and(Group::matters))
             .filter_map(|i| group(graph, channels, i, whole))
-            .filter(holds_something)
             .collect(),
         pinned: pin_infos(graph, channels),
     }
@@ -52,11 +52,6 @@ fn unsupported(graph: &Graph) -> Vec<Unsupported> {
     let refused = (Network::refused(graph).into_iter())
         .map(|id| entry(&graph.nodes[id], "it cannot be run here: no proof, evaluation or fine-tuning"));
     unruled.chain(refused).collect()
-}
-
-/// Positions of shape constants form groups too; nothing hangs on them.
-fn holds_something(g: &GroupSummary) -> bool {
-    g.parameters > 0 || !g.producers.is_empty() || g.name.ends_with("/rows")
 }
 
 fn group(graph: &Graph, channels: &Channels, index: usize, whole: Cost) -> Option<GroupSummary> {

@@ -231,8 +231,9 @@ pub(crate) fn estimate(opened: &Opened, plan: &Plan) -> Estimate {
         parameters: Change { before: plan.before.parameters, after: plan.after.parameters },
         macs: Change { before: plan.before.macs, after: plan.after.macs },
         bytes: Change { before, after: before.saturating_sub(gone) },
-        groups: (plan.groups.iter())
-            .map(|g| GroupChange { name: g.name.clone(), channels: g.channels, kept: g.kept.len() })
+        groups: (plan.groups.iter().zip(&opened.channels.groups))
+            .filter(|(_, g)| g.matters())
+            .map(|(g, _)| GroupChange { name: g.name.clone(), channels: g.channels, kept: g.kept.len() })
             .collect(),
     }
 }

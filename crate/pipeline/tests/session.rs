@@ -3,8 +3,7 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, Scope, Session, Target, TuneOptions, Unproved,
-    Which, block_on,
+    Code, Control, Host, HostTensor, PlanOptions, Progress, Session, Target, TuneOptions, Unproved, Which, block_on,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

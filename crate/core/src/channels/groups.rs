@@ -40,6 +40,11 @@ impl Group {
         self.sites.iter().filter(move |s| s.role == role)
     }
 
+    /// Whether anything hangs on the channels: constants that lay out data have positions, too.
+    pub fn matters(&self) -> bool {
+        self.rows || self.sites.iter().any(|s| s.role != Role::Companion)
+    }
+
     /// Whether the group can be pruned by a share: it has several channels, something makes them, and they are no rows.
     pub fn prunable(&self) -> bool {
         self.classes.len() > 1 && !self.rows && self.with_role(Role::Producer).next().is_some()

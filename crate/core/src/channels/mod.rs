@@ -10,6 +10,7 @@ mod groups;
 mod layout;
 mod reshape;
 mod shuffle;
+mod strided;
 mod union_find;
 mod why;
 
@@ -19,6 +20,7 @@ pub use groups::{Group, Site};
 pub use layout::{Blocks, Bundle, Ids, Layout, positions, strides};
 pub use reshape::reshape;
 pub use shuffle::{Shuffle, Shuffles};
+pub use strided::Affine;
 pub use union_find::{PINNED, UnionFind};
 pub use why::{Coupling, Link, Place, Reason, Told};
 

@@ -3,6 +3,7 @@
 //! No operator sees the axes between the ends apart, so the chain asks for no balance. A cut turns it into one Gather.
 
 use super::layout::{positions, strides};
+use super::strided;
 use crate::graph::{Dim, Graph, NodeId, Shape, ValueId};
 use crate::ops;
 use std::collections::{BTreeMap, HashSet};
@@ -39,7 +40,11 @@ impl Shuffles {
     pub(super) fn find(graph: &Graph) -> Self {
         let mut out = Self::default();
         let mut budget = MAX_ALL_ELEMENTS;
-        for (id, _) in graph.nodes.iter() {
+        for (id, node) in graph.nodes.iter() {
+            if let Some((before, last, view)) = strided::find(graph, id, node) {
+                out.inner.insert(before);
+                out.by_last.insert(last, view);
+            }
             if out.inner.contains(&id) || out.by_last.contains_key(&id) {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Constants and shape arithmetic: values that carry no channels.
 
 use super::Operator;
-use crate::channels::{Bundle, ChannelContext, Layout};
+use crate::channels::{Affine, Bundle, ChannelContext, Layout};
 use crate::cut::CutContext;
 use crate::error::Result;
 use crate::graph::{Constant, Dim, Elements, Fact, InferContext, MAX_FOLDED, Node};
@@ -144,6 +144,11 @@ impl Operator for Range {
             _ => Dim::symbol(format!("{}.length", cx.node.name)),
         };
         Ok(vec![Fact::new(dtype, vec![length])])
+    }
+
+    fn affine(&self, _node: &Node, inputs: &[Option<Affine>]) -> Option<Affine> {
+        let number = |i: usize| inputs.get(i)?.as_ref().filter(|a| a.steps.iter().all(|s| *s == 0)).map(|a| a.start);
+        Some(Affine { start: number(0)?, steps: vec![number(2)?] })
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

@@ -1,7 +1,7 @@
 //! Activations and broadcast arithmetic: aligned positions of all operands are the same channel.
 
 use super::{Operator, fold};
-use crate::channels::ChannelContext;
+use crate::channels::{Affine, ChannelContext};
 use crate::error::Result;
 use crate::graph::{Elements, Fact, InferContext};
 use crate::onnx::DataType;
@@ -128,6 +128,15 @@ pub struct Binary {
 }
 
 impl Operator for Binary {
+    fn affine(&self, node: &crate::graph::Node, inputs: &[Option<Affine>]) -> Option<Affine> {
+        let [Some(a), Some(b)] = inputs else { return None };
+        match node.op_type.as_str() {
+            "Add" => a.add(b),
+            "Mul" => a.mul(b),
+            _ => None,
+        }
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let first = cx.required(0)?;
         if !matches!(self.zero, Zero::All) || cx.node.op_type == "Add" || cx.node.op_type == "Sub" {

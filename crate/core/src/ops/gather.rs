@@ -12,6 +12,10 @@ use crate::graph::{Dim, Fact, InferContext, Shape, axis_of};
 pub struct Gather;
 
 impl Operator for Gather {
+    fn gathers(&self, node: &crate::graph::Node) -> Option<i64> {
+        Some(node.int("axis").unwrap_or(0))
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (x, i) = (cx.required(0)?, cx.required(1)?);
         if let Some(t) = i.dtype.filter(|t| !t.is_integer()) {

@@ -35,7 +35,7 @@ mod softmax;
 mod tile;
 mod whole;
 
-use crate::channels::{Blocks, ChannelContext};
+use crate::channels::{Affine, Blocks, ChannelContext};
 use crate::cut::CutContext;
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node};
@@ -110,6 +110,16 @@ pub trait Operator: Sync {
 
     /// For an input that holds quantised numbers: the input with their zero points and the axis that these belong to.
     fn zero_point(&self, _node: &Node, _input: usize) -> Option<(usize, i64)> {
+        None
+    }
+
+    /// The output's whole numbers, if those of the inputs grow by fixed steps along every axis and so do these.
+    fn affine(&self, _node: &Node, _inputs: &[Option<Affine>]) -> Option<Affine> {
+        None
+    }
+
+    /// The axis along which input 0 is picked by the numbers of input 1.
+    fn gathers(&self, _node: &Node) -> Option<i64> {
         None
     }
 

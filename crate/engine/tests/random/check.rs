@@ -138,7 +138,7 @@ fn check_plan(channels: &Channels, options: &PlanOptions, plan: &Plan) -> Result
         if loose && kept < n && !kept.is_multiple_of(multiple) {
             return fail("multiple", format!("group {:?} keeps {kept} of {n}, no multiple of {multiple}", group.name));
         }
-        if let (Scope::Group, Target::Ratio(r), true, true) = (options.scope, options.target, loose, group.prunable())
+        if let (Scope::Group, &Target::Ratio(r), true, true) = (options.scope, &options.target, loose, group.prunable())
             && left.limit.is_none()
         {
             let asked = (((1.0 - r) * n as f64 + 1e-9).floor() as usize).max(floor);
