@@ -38,7 +38,7 @@ script(import.meta.url, async () => {
   if (!process.env.LOPPER_PKG) await buildWasm();
   const tf = await peers();
   const folders = {
-    pkg: process.env.LOPPER_PKG ?? pkg,
+    pkg: process.env.LOPPER_PKG ?? path.join(pkg, 'gpu'),
     ort: path.join(root, 'node_modules/onnxruntime-web/dist'),
     tfjs: path.join(tf, 'tfjs/dist'),
     tfgpu: path.join(tf, 'tfjs-backend-webgpu/dist'),

@@ -4,7 +4,7 @@
 import { cargo, run, script } from './lib.mjs';
 import { toolchain } from './wasm-toolchain.mjs';
 
-/** Runs `cargo COMMAND` for lopper-web in profile `web`; `rest` follows cargo's own options. */
+/** Runs `cargo COMMAND` for lopper-web in profile `web`; `rest` goes to cargo, too. */
 export async function cargoWasm(command, rest = []) {
   const chain = await toolchain();
   await run(chain.cargo ?? cargo, [command, '--locked', '--profile', 'web', '-p', 'lopper-web', ...chain.args, ...rest], { env: chain.env });

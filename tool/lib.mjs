@@ -11,6 +11,8 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const cache = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'lopper');
 export const tools = path.join(cache, 'tools');
 export const pkg = path.join(root, 'www', 'pkg');
+// The two modules of the core for the browser, and what cargo is told for each.
+export const kits = { cpu: ['--no-default-features'], gpu: [] };
 export const dist = path.join(root, 'dist');
 export const cargo = process.env.CARGO || 'cargo';
 

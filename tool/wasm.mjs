@@ -1,10 +1,10 @@
-// Builds the core for the browser into www/pkg; does nothing while its sources are the ones it was built from.
+// Builds the core for the browser into www/pkg, with WebGPU (gpu) and without (cpu); does nothing while its sources are the ones it was built from.
 //
 //   node tool/wasm.mjs [--force]
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { cargoWasm } from './cargo-wasm.mjs';
-import { digest, pkg, root, run, script, stamp, stamped } from './lib.mjs';
+import { digest, kits, pkg, root, run, script, stamp, stamped } from './lib.mjs';
 import { wasmBindgen } from './wasm-bindgen.mjs';
 import { target } from './wasm-toolchain.mjs';
 
@@ -18,14 +18,17 @@ export async function buildWasm({ force = false } = {}) {
   const before = await digest(sources);
   if (!force && (await stamped(mark, before))) return false;
   const bindgen = await wasmBindgen();
-  console.log('Building the core for the browser (the first time takes many minutes)');
-  await cargoWasm('build');
   const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
   await rm(pkg, { recursive: true, force: true });
-  // Cargo's `strip` does not reach a crate that has its own opt-level in the profile: the names go here.
-  await run(bindgen, ['--target', 'web', '--remove-name-section', '--remove-producers-section', '--out-dir', pkg, path.join(targets, target, 'web', 'lopper_web.wasm')]);
-  const { size } = await stat(path.join(pkg, 'lopper_web_bg.wasm'));
-  console.log(`www/pkg/lopper_web_bg.wasm: ${(size / 1e6).toFixed(2)} MB`);
+  for (const [kit, features] of Object.entries(kits)) {
+    console.log(`Building the core for the browser, ${kit} (the first time takes many minutes)`);
+    await cargoWasm('build', features);
+    const place = path.join(pkg, kit);
+    // Cargo's `strip` does not reach a crate that has its own opt-level in the profile: the names go here.
+    await run(bindgen, ['--target', 'web', '--remove-name-section', '--remove-producers-section', '--out-dir', place, path.join(targets, target, 'web', 'lopper_web.wasm')]);
+    const { size } = await stat(path.join(place, 'lopper_web_bg.wasm'));
+    console.log(`www/pkg/${kit}/lopper_web_bg.wasm: ${(size / 1e6).toFixed(2)} MB`);
+  }
   // The digest taken before: an edit made during the build asks for another one.
   await stamp(mark, before);
   return true;

@@ -52,7 +52,7 @@ export function images(archive: Buffer, count: number): number[] {
 export async function outputs(page: Page, model: Buffer, pixels: number[], choice: 'cpu' | 'gpu'): Promise<number[][]> {
   return page.evaluate(
     async ({ base64, pixels, choice }) => {
-      const core = (await import(new URL('./pkg/lopper_web.js', location.href).href)) as typeof import('../../www/pkg/lopper_web.js');
+      const core = (await import(new URL('./pkg/lopper_web.js', location.href).href)) as typeof import('../../www/pkg/gpu/lopper_web.js');
       await core.default();
       const nothing = (): void => undefined;
       const lopper = new core.Lopper(nothing, nothing, nothing);

@@ -8,7 +8,7 @@ import type { BrowserContext, Page } from '@playwright/test';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const FOLDERS: Record<string, string> = {
   ort: path.join(root, 'node_modules/onnxruntime-web/dist'),
-  pkg: path.join(root, 'www/pkg'),
+  pkg: path.join(root, 'www/pkg/gpu'),
 };
 const TYPES: Record<string, string> = { '.mjs': 'text/javascript', '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
@@ -54,7 +54,7 @@ export async function runBoth(page: Page, model: Buffer, shape: number[], choice
       const results = await session.run({ [inputName]: new ort.Tensor('float32', input, shape) });
       const runtime = [...((results[outputName]?.data ?? []) as Float32Array)];
 
-      const core = (await load('./pkg/lopper_web.js')) as typeof import('../../www/pkg/lopper_web.js');
+      const core = (await load('./pkg/lopper_web.js')) as typeof import('../../www/pkg/gpu/lopper_web.js');
       await core.default();
       const nothing = (): void => undefined;
       const lopper = new core.Lopper(nothing, nothing, nothing);

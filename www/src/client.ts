@@ -1,8 +1,9 @@
 /** The page's side of the worker: calls with ids, the worker's life and its end. */
 
 import sampleUrl from '../../crate/pipeline/assets/sample.onnx?url';
-import wasmUrl from '../pkg/lopper_web_bg.wasm?url';
-import type { Answer, Ask, CallName, ControlName, Failure, FromWorker, Progress, ToWorker } from './protocol.js';
+import cpuUrl from '../pkg/cpu/lopper_web_bg.wasm?url';
+import gpuUrl from '../pkg/gpu/lopper_web_bg.wasm?url';
+import type { Answer, Ask, CallName, ControlName, Failure, FromWorker, Kit, Progress, ToWorker } from './protocol.js';
 import { text } from './strings.js';
 
 interface Waiting {
@@ -30,16 +31,17 @@ export interface Handlers {
 }
 
 /** The wasm is fetched and compiled once; a worker that replaces another gets the compiled module. */
-let compiled: Promise<WebAssembly.Module> | undefined;
+let compiled: Promise<{ kit: Kit; module: WebAssembly.Module }> | undefined;
 
-async function compile(): Promise<WebAssembly.Module> {
-  const response = await fetch(wasmUrl, { credentials: 'same-origin' });
+/** Most of the larger module compiles GPU kernels: without an adapter nothing would ever run it. */
+async function compile(): Promise<{ kit: Kit; module: WebAssembly.Module }> {
+  const kit: Kit = (await navigator.gpu?.requestAdapter().catch(() => null)) ? 'gpu' : 'cpu';
+  const response = await fetch(kit === 'gpu' ? gpuUrl : cpuUrl, { credentials: 'same-origin' });
   if (!response.ok) throw new Error(text.errors.wasmStatus(response.status));
   // A plain web server may not know the type that streaming compilation insists on.
-  if (response.headers.get('content-type')?.startsWith('application/wasm')) {
-    return WebAssembly.compileStreaming(response);
-  }
-  return WebAssembly.compile(await response.arrayBuffer());
+  const streams = response.headers.get('content-type')?.startsWith('application/wasm');
+  const module = await (streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer()));
+  return { kit, module };
 }
 
 async function fetchSample(): Promise<Uint8Array> {
@@ -85,7 +87,7 @@ export class Client {
     this.#sample ??= fetchSample();
     // Whoever asks for the sample hears of it; everything else works without.
     this.#sample.catch(() => undefined);
-    this.#post({ kind: 'start', module: await compiled });
+    this.#post({ kind: 'start', ...(await compiled) });
     return version;
   }
 

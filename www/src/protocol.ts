@@ -230,8 +230,11 @@ export interface TuneProgress {
 
 export type ControlName = 'pause' | 'resume' | 'cancel';
 
+/** Which of the two modules: with the compiler of GPU kernels, or without it. */
+export type Kit = 'gpu' | 'cpu';
+
 export type ToWorker =
-  | { kind: 'start'; module: WebAssembly.Module }
+  | { kind: 'start'; kit: Kit; module: WebAssembly.Module }
   | { kind: 'control'; control: ControlName }
   | { [K in CallName]: { kind: 'call'; id: number; call: K; ask: Ask<K> } }[CallName];
 

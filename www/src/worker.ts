@@ -1,7 +1,7 @@
 /** The worker: owns the wasm instance, runs one call after the other, and lets pause and cancel overtake them. */
 
-import init, { Lopper } from '../pkg/lopper_web.js';
-import type { Answer, CallName, Failure, FromWorker, Named, Progress, ToWorker } from './protocol.js';
+import type { Lopper } from '../pkg/gpu/lopper_web.js';
+import type { Answer, CallName, Failure, FromWorker, Kit, Named, Progress, ToWorker } from './protocol.js';
 
 type Call = Extract<ToWorker, { kind: 'call' }>;
 
@@ -37,9 +37,10 @@ function asFailure(thrown: unknown): Failure | undefined {
 
 const describe = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
-async function start(module: WebAssembly.Module): Promise<void> {
-  await init({ module_or_path: module });
-  core = new Lopper(
+async function start(kit: Kit, module: WebAssembly.Module): Promise<void> {
+  const glue = kit === 'gpu' ? await import('../pkg/gpu/lopper_web.js') : await import('../pkg/cpu/lopper_web.js');
+  await glue.default({ module_or_path: module });
+  core = new glue.Lopper(
     (progress: string) => send({ kind: 'progress', id: running, progress: JSON.parse(progress) as Progress }),
     (bytes: Uint8Array) => send({ kind: 'checkpoint', bytes }, [bytes.buffer as ArrayBuffer]),
     (message: string) => die(message),
@@ -104,7 +105,7 @@ self.addEventListener('message', (event: MessageEvent<ToWorker>) => {
   const message = event.data;
   switch (message.kind) {
     case 'start':
-      start(message.module).catch((thrown: unknown) => die(describe(thrown)));
+      start(message.kit, message.module).catch((thrown: unknown) => die(describe(thrown)));
       break;
     case 'control':
       if (core && !dead) core.control(message.control);

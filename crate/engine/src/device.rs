@@ -127,10 +127,12 @@ mod gpu {
 
     #[cfg(not(any(feature = "webgpu", feature = "vulkan", feature = "metal", feature = "cuda")))]
     pub(super) async fn adapter() -> Result<Adapter> {
-        Err(Error::new(
-            Code::NoDevice,
-            "this build has no GPU support: build it with the feature webgpu, vulkan, metal or cuda",
-        ))
+        let why = if cfg!(target_family = "wasm") {
+            "the browser gives no WebGPU adapter"
+        } else {
+            "this build has no GPU support: build it with the feature webgpu, vulkan, metal or cuda"
+        };
+        Err(Error::new(Code::NoDevice, why))
     }
 
     #[cfg(all(feature = "cuda", not(any(feature = "webgpu", feature = "vulkan", feature = "metal"))))]

@@ -271,8 +271,11 @@ impl Builder {
     }
 
     fn gelu(&mut self, x: &Value) -> Value {
-        let (root, one, half) =
-            (self.floats(&[], vec![1.4142]), self.floats(&[], vec![1.0]), self.floats(&[], vec![0.5]));
+        let (root, one, half) = (
+            self.floats(&[], vec![std::f64::consts::SQRT_2]),
+            self.floats(&[], vec![1.0]),
+            self.floats(&[], vec![0.5]),
+        );
         let d = self.same("Div", "", &[x, &root]);
         let e = self.same("Erf", "", &[&d]);
         let a = self.same("Add", "", &[&e, &one]);

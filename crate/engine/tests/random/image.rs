@@ -6,7 +6,8 @@ impl Builder {
     /// A convolution to `out` channels that keeps the spatial size, or halves it.
     pub fn conv_to(&mut self, x: &Value, out: usize, stride: usize) -> Value {
         let c = x.dims[1];
-        let groups: Vec<usize> = [1, 1, 1, 2, 4, c].into_iter().filter(|g| c % g == 0 && out % g == 0).collect();
+        let groups: Vec<usize> =
+            [1, 1, 1, 2, 4, c].into_iter().filter(|g| c.is_multiple_of(*g) && out.is_multiple_of(*g)).collect();
         let group = self.pick(&groups);
         let k = if stride == 2 { 3 } else { self.pick(&[1, 3]) };
         let w = self.weight(&[out, c / group, k, k], c / group * k * k);
@@ -234,7 +235,7 @@ impl Builder {
     fn split_image(&mut self, x: &Value) -> Value {
         let c = x.dims[1];
         let a = 1 + self.below(c - 1);
-        let sizes = if c % 2 == 0 && self.one_in(2) { vec![c / 2; 2] } else { vec![a, c - a] };
+        let sizes = if c.is_multiple_of(2) && self.one_in(2) { vec![c / 2; 2] } else { vec![a, c - a] };
         let mut parts = self.split(x, 1, &sizes);
         let chosen = self.below(2);
         let part = parts[chosen].clone();
@@ -291,7 +292,8 @@ impl Builder {
             let none = Value { name: String::new(), dims: vec![] };
             return self.node("Resize", attributes, &[x, &none, &scales], &[BATCH, c, h, w]);
         }
-        let groups: Vec<usize> = [1, 1, 2, c].into_iter().filter(|g| c % g == 0 && out % g == 0).collect();
+        let groups: Vec<usize> =
+            [1, 1, 2, c].into_iter().filter(|g| c.is_multiple_of(*g) && out.is_multiple_of(*g)).collect();
         let group = self.pick(&groups);
         let kernel = self.weight(&[c, out / group, 2, 2], c / group);
         let attributes = format!("group = {group}, strides = [2, 2], kernel_shape = [2, 2]");
