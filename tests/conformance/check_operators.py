@@ -15,6 +15,24 @@ import onnxruntime as ort
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+# Cases that cannot be asked about like this, and why; their snapshots still say what is expected.
+SKIPPED = {
+    "88_multi_head_attention_packed": "ONNX Runtime's CPU has no packed QKV",
+    "105_bias_split_gelu_group_norm": "ONNX Runtime's CPU has no GroupNorm",
+    "106_domain_decides": "its domain is unknown everywhere",
+    "130_unknown_shape_pins": "its domain is unknown everywhere",
+    "112_qlinear_conv": "masks of whole numbers mean zero points, which the oracle does not know",
+    "116_function_inlined": "functions are not in this parser",
+    "117_function_nested": "functions are not in this parser",
+    "128_function_attribute_default": "functions are not in this parser",
+    "119_if_captures": "bodies are not in this parser",
+    "120_loop_body": "bodies are not in this parser",
+    "121_scan_body": "bodies are not in this parser",
+    "145_numbers_of_a_range": "random ranges are not in this parser",
+    "136_gather_behind_pixel_shuffle": "only channels go that nothing reads",
+    "139_one_channel_picked": "only channels go that nothing reads",
+    "141_weights_filled_by_nodes": "the oracle knows initializers only; see check_light.py",
+}
 CASES = Path(__file__).resolve().parents[2] / "crate" / "core" / "tests"
 TYPES = {"float": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "double": 11}
 TOKEN = re.compile(r'"([^"]*)"|(=>|[<>(){}\[\],=])|([\w.\-+/:]+)')
@@ -61,7 +79,8 @@ class Parser:
         if self.peek() == "=":
             self.next()
         if self.peek() == "{":
-            data = np.array([float(v) for v in self.list("{", "}", self.next)])
+            read = float if kind in (1, 10, 11) else int
+            data = np.array([read(v) for v in self.list("{", "}", self.next)])
         elif kind in (1, 10, 11):
             data = self.random.uniform(-1, 1, dims)
         else:
@@ -183,6 +202,8 @@ def checks(ctx):
     import equivalence
 
     for path in sorted((CASES / "cases").glob("*.txt")):
+        if path.stem in SKIPPED:
+            continue
         snapshot = CASES / "snapshots" / f"cases__cases@{path.name}.snap"
         refused = "\nno cut: " in snapshot.read_text()
         yield path.stem, partial(refusal, ctx, path) if refused else partial(cuts, ctx, equivalence, path)

@@ -51,8 +51,8 @@ pub async fn verify_files(
             format!("the report is about another file than this original (it was called {name:?})"),
         ));
     }
-    let before = Model::read_with(original.0, original.1)?;
-    let after = Model::read_with(pruned.0, pruned.1)?;
+    let before = Model::read_with(original.0, original.1)?.inlined()?;
+    let after = Model::read_with(pruned.0, pruned.1)?.inlined()?;
     let (old, new) = (Graph::new(&before)?, Graph::new(&after)?);
     let (initializers, mut failures) = compare_tensors(&old, &new, &report)?;
     let ports = |g: &Graph, ids: &[lopper_core::graph::ValueId]| -> Vec<String> {

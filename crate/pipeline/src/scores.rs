@@ -14,7 +14,7 @@ pub fn scores(
     files: &dyn ExternalData,
     criterion: Criterion,
 ) -> Result<serde_json::Map<String, serde_json::Value>> {
-    let graph = Graph::new(&Model::read_with(bytes, files)?)?;
+    let graph = Graph::new(&Model::read_with(bytes, files)?.inlined()?)?;
     let mut out = serde_json::Map::new();
     for (_, node) in graph.nodes.iter() {
         let Some((id, filters)) = weight_of(&graph, node) else { continue };

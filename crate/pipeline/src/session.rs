@@ -82,7 +82,7 @@ impl Session {
     /// As [`Session::open`], and when such a file is missing.
     pub fn open_with(&mut self, bytes: impl Into<Bytes>, name: &str, files: &dyn ExternalData) -> Result<&OpenedModel> {
         let bytes = bytes.into();
-        let model = Model::read_with(bytes.clone(), files)?;
+        let model = Model::read_with(bytes.clone(), files)?.inlined()?;
         let graph = Graph::new(&model)?;
         let channels = Channels::analyze(&graph);
         let whole = cost(&graph, &Kept::new(&graph, &channels, []))?;

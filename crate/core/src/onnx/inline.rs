@@ -36,10 +36,15 @@ struct Inliner<'a> {
 }
 
 impl Model {
-    /// Puts the model's own functions in the place of their calls. Functions that no call needs any more are dropped.
+    /// The model with its own functions in the place of their calls. Functions that no call needs any more are dropped.
     ///
     /// # Errors
     /// When a function calls itself, or the calls would become too many nodes.
+    pub fn inlined(mut self) -> Result<Self> {
+        self.inline_functions()?;
+        Ok(self)
+    }
+
     pub(crate) fn inline_functions(&mut self) -> Result<()> {
         if self.proto.functions.is_empty() || self.proto.graph.as_option().is_none() {
             return Ok(());

@@ -98,9 +98,7 @@ impl Model {
         for f in &proto.functions {
             check_nodes(&f.node, files, &mut loaded, &mut external)?;
         }
-        let mut model = Self { proto, external };
-        model.inline_functions()?;
-        Ok(model)
+        Ok(Self { proto, external })
     }
 
     /// The graph message.
