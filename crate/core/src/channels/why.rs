@@ -242,12 +242,19 @@ impl<'a> Search<'a> {
         let classes: HashSet<u32> = spot.bundle.ids.iter().map(|&i| self.channels.class(i)).collect();
         let groups = self.channels.groups.iter().filter(|g| g.classes.iter().any(|c| classes.contains(c)));
         let pinned: Vec<u32> = spot.bundle.ids.iter().copied().filter(|&i| self.channels.class(i) == PINNED).collect();
+        let place = self.place(spot.value, &spot.bundle);
+        let mut reasons = self.reasons(&pinned);
+        if reasons.is_empty() && !pinned.is_empty() {
+            let why = "positions along this axis are no channels: a kernel's, or a table's".to_owned();
+            let (node, op, chain) = (String::new(), String::new(), Vec::new());
+            reasons.push(Reason { at: place.clone(), node, op, why, chain });
+        }
         Told {
-            place: self.place(spot.value, &spot.bundle),
+            place,
             length: spot.bundle.ids.len(),
             groups: groups.map(|g| g.name.clone()).collect(),
             pinned: pinned.len(),
-            reasons: self.reasons(&pinned),
+            reasons,
         }
     }
 

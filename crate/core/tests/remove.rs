@@ -1,0 +1,93 @@
+//! Channels, heads and blocks that a person names; targets reached in steps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use lopper_core::channels::Channels;
+use lopper_core::cut::{Cut, cut};
+use lopper_core::graph::Graph;
+use lopper_core::plan::{Plan, PlanOptions, Scope, Target, plan};
+use lopper_core::{Code, Result, text};
+use std::collections::BTreeMap;
+
+fn case(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/tests/cases/{name}.txt", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn planned(name: &str, options: &PlanOptions) -> Result<(Plan, Cut)> {
+    let model = text::parse(&case(name))?;
+    let graph = Graph::new(&model)?;
+    let channels = Channels::analyze(&graph);
+    let plan = plan(&graph, &channels, options)?;
+    let cut = cut(&model, &graph, &channels, plan.removed.iter().copied())?;
+    Ok((plan, cut))
+}
+
+fn remove(list: &[(&str, &[usize])]) -> PlanOptions {
+    let list: BTreeMap<String, Vec<usize>> = list.iter().map(|(n, at)| ((*n).to_owned(), at.to_vec())).collect();
+    PlanOptions::new(Target::Remove(list))
+}
+
+#[test]
+fn named_channels_go_and_no_others() {
+    let (plan, cut) = planned("01_conv_bn_relu_conv", &remove(&[("w1", &[1, 5])])).unwrap();
+    let group = plan.groups.iter().find(|g| g.name == "w1").unwrap();
+    assert_eq!(group.kept, (0..group.channels).filter(|k| ![1, 5].contains(k)).collect::<Vec<_>>());
+    assert!(cut.mask.iter().all(|e| e.indices == [1, 5]), "{:?}", cut.mask);
+}
+
+#[test]
+fn a_head_goes_with_its_queries_keys_and_values() {
+    let (_, cut) = planned("12_attention_split", &remove(&[("qkv/rows", &[1])])).unwrap();
+    let sizes: Vec<_> = cut.mask.iter().map(|e| (e.initializer.as_str(), e.axis, e.indices.clone())).collect();
+    let gone: Vec<usize> = [4..8, 12..16, 20..24].into_iter().flatten().collect();
+    assert_eq!(sizes, [("qkv", 1, gone), ("out", 0, vec![4, 5, 6, 7])]);
+}
+
+#[test]
+fn a_block_of_a_grouped_convolution_goes_whole() {
+    let (_, cut) = planned("08_grouped", &remove(&[("w/rows", &[2])])).unwrap();
+    assert!(cut.graph.nodes.iter().any(|(_, n)| n.int("group") == Some(3)));
+}
+
+#[test]
+fn what_cannot_go_is_refused_with_a_sentence() {
+    let code = |options| planned("12_attention_split", &options).map(|_| ()).unwrap_err();
+    assert_eq!(code(remove(&[("nobody", &[0])])).code(), Code::Usage);
+    assert_eq!(code(remove(&[("qkv", &[99])])).code(), Code::Usage);
+    // One dimension of one head only: what is left is no grid.
+    assert_eq!(code(remove(&[("qkv", &[0])])).code(), Code::NoTarget);
+    assert_eq!(code(remove(&[("qkv", &[0, 1, 2, 3, 4, 5, 6, 7])])).code(), Code::NoTarget);
+    let locked = PlanOptions { locks: vec!["qkv".to_owned()], ..remove(&[("qkv", &[0, 4])]) };
+    assert_eq!(code(locked).code(), Code::Usage);
+}
+
+#[test]
+fn steps_reach_the_target_and_score_what_is_left() {
+    for scope in [Scope::Group, Scope::Global] {
+        let options = |steps| PlanOptions { scope, steps, ..PlanOptions::new(Target::Ratio(0.5)) };
+        let (one, _) = planned("02_residual_adds", &options(1)).unwrap();
+        let (five, _) = planned("02_residual_adds", &options(5)).unwrap();
+        let kept = |p: &Plan| p.groups.iter().map(|g| g.kept.len()).sum::<usize>();
+        assert_eq!(kept(&one), kept(&five), "{scope:?}");
+    }
+    let zero = PlanOptions { steps: 0, ..PlanOptions::new(Target::Ratio(0.5)) };
+    assert_eq!(planned("02_residual_adds", &zero).map(|_| ()).unwrap_err().code(), Code::Usage);
+}
+
+#[test]
+fn why_tells_the_chain_and_the_pin() {
+    let graph = Graph::new(&text::parse(&case("02_residual_adds")).unwrap()).unwrap();
+    let channels = Channels::analyze(&graph);
+    let names: Vec<&str> = graph.parameters().map(|p| p.1.name.as_str()).collect();
+    let pairs = names.iter().flat_map(|a| names.iter().map(move |b| (a, b))).filter(|(a, b)| a != b);
+    let chained: Vec<_> =
+        pairs.map(|(a, b)| channels.why_together(&graph, a, b).unwrap()).filter(|c| !c.pinned).collect();
+    assert!(chained.iter().any(|c| c.chain.iter().any(|l| l.op == "Add")));
+    for c in &chained {
+        assert_eq!(c.channels == 0, c.chain.is_empty() && c.a != c.b, "{c:?}");
+        // Every link goes on where the one before it ended.
+        assert!(c.chain.iter().all(|l| l.from != l.to), "{c:?}");
+    }
+    let pinned = names.iter().flat_map(|n| channels.why(&graph, n).unwrap()).filter(|t| t.pinned > 0);
+    assert!(pinned.clone().count() > 0 && pinned.into_iter().all(|t| !t.reasons.is_empty()));
+    assert_eq!(channels.why(&graph, "nobody").unwrap_err().code(), Code::Usage);
+}
