@@ -2,18 +2,17 @@
 
 use crate::summary::{GroupSummary, ModelSummary, OpenedModel, Port, Unsupported};
 use lopper_core::channels::{Channels, Group, Role};
-use lopper_core::cut::Kept;
 use lopper_core::graph::{Graph, Node, ValueId};
-use lopper_core::plan::{Cost, cost};
+use lopper_core::plan::{Cost, Savings};
 use lopper_core::report::pin_infos;
 use lopper_core::{Result, ops};
 use lopper_engine::Network;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Describes a model that was just opened.
-pub(crate) fn opened(name: &str, bytes: u64, graph: &Graph, channels: &Channels, whole: Cost) -> OpenedModel {
+pub(crate) fn opened(name: &str, bytes: u64, graph: &Graph, channels: &Channels, whole: Cost) -> Result<OpenedModel> {
     let port = |&id: &ValueId| port(graph, id);
-    OpenedModel {
+    Ok(OpenedModel {
         summary: ModelSummary {
             name: name.to_owned(),
             bytes,
@@ -25,12 +24,9 @@ pub(crate) fn opened(name: &str, bytes: u64, graph: &Graph, channels: &Channels,
             outputs: graph.outputs.iter().map(port).collect(),
             unsupported: unsupported(graph),
         },
-        groups: (0..channels.groups.len())
-            .filter(|&i| channels.groups.get(i).is_some_and(Group::matters))
-            .filter_map(|i| group(graph, channels, i, whole))
-            .collect(),
+        groups: groups(graph, channels)?,
         pinned: pin_infos(graph, channels),
-    }
+    })
 }
 
 fn port(graph: &Graph, id: ValueId) -> Port {
@@ -54,37 +50,65 @@ fn unsupported(graph: &Graph) -> Vec<Unsupported> {
     unruled.chain(refused).collect()
 }
 
-fn group(graph: &Graph, channels: &Channels, index: usize, whole: Cost) -> Option<GroupSummary> {
-    let g = channels.groups.get(index)?;
+fn groups(graph: &Graph, channels: &Channels) -> Result<Vec<GroupSummary>> {
+    let mut savings = Savings::new(graph, channels)?;
+    let (tied, blocks) = ties(channels);
+    let mattering = channels.groups.iter().enumerate().zip(blocks).filter(|((_, g), _)| g.matters());
+    Ok(mattering
+        .map(|((index, g), blocks)| {
+            let lost = lost(&mut savings, channels, &tied, index).unwrap_or(Cost { parameters: 0, macs: 0, bytes: 0 });
+            group(graph, g, lost, blocks)
+        })
+        .collect())
+}
+
+fn group(graph: &Graph, g: &Group, lost: Cost, blocks: usize) -> GroupSummary {
     let names = |role: Role| -> Vec<String> {
         let mut seen = HashSet::new();
         g.with_role(role).filter(|s| seen.insert(s.value)).map(|s| graph.values[s.value].name.clone()).collect()
     };
-    let left = without(graph, channels, index, g).unwrap_or(whole);
-    let cells = |b: &lopper_core::channels::Balance| b.cells.iter().filter(|c| c.group == index).count();
-    Some(GroupSummary {
+    GroupSummary {
         name: g.name.clone(),
         channels: g.classes.len(),
         producers: names(Role::Producer),
         consumers: names(Role::Consumer),
         companions: names(Role::Companion),
-        parameters: whole.parameters.saturating_sub(left.parameters),
-        macs: whole.macs.saturating_sub(left.macs),
+        parameters: lost.parameters,
+        macs: lost.macs,
         prunable: g.prunable(),
         renormalised: g.renormalised.iter().map(|&n| graph.nodes[n].name.clone()).collect(),
-        blocks: channels.balances.iter().map(cells).max().unwrap_or(0).max(1),
-    })
+        blocks,
+    }
 }
 
-/// The cost of the model without a group; where it cannot go alone, without all that must go in step with it.
-fn without(graph: &Graph, channels: &Channels, index: usize, g: &Group) -> Result<Cost> {
-    let mut own: HashSet<u32> = g.classes.iter().copied().collect();
+/// What goes with a group; where it cannot go alone, with all that must go in step with it.
+fn lost(savings: &mut Savings<'_>, channels: &Channels, tied: &[Vec<usize>], index: usize) -> Option<Cost> {
+    let mut own: HashSet<u32> = channels.groups.get(index)?.classes.iter().copied().collect();
     channels.close_rows(&mut own);
-    cost(graph, &Kept::new(graph, channels, own)).or_else(|_| {
-        let tied = |b: &&lopper_core::channels::Balance| b.cells.iter().any(|c| c.group == index);
-        let along =
-            channels.balances.iter().filter(tied).flat_map(|b| &b.cells).filter_map(|c| channels.groups.get(c.group));
-        let classes: HashSet<u32> = along.flat_map(|g| g.classes.iter().copied()).collect();
-        cost(graph, &Kept::new(graph, channels, classes))
-    })
+    if let Ok(cost) = savings.of(&own) {
+        return Some(cost);
+    }
+    let along = tied.get(index)?.iter().filter_map(|&g| channels.groups.get(g));
+    let mut all: HashSet<u32> = along.flat_map(|g| g.classes.iter().copied()).collect();
+    channels.close_rows(&mut all);
+    savings.of(&all).ok()
+}
+
+/// For every group those with which it shares a balance, and the most cells that it has in one.
+fn ties(channels: &Channels) -> (Vec<Vec<usize>>, Vec<usize>) {
+    let mut with = vec![Vec::new(); channels.groups.len()];
+    let mut blocks = vec![1; channels.groups.len()];
+    for balance in &channels.balances {
+        let mut cells: BTreeMap<usize, usize> = BTreeMap::new();
+        for cell in &balance.cells {
+            *cells.entry(cell.group).or_default() += 1;
+        }
+        for (&g, &n) in &cells {
+            if let (Some(list), Some(most)) = (with.get_mut(g), blocks.get_mut(g)) {
+                list.extend(cells.keys().copied());
+                *most = n.max(*most);
+            }
+        }
+    }
+    (with, blocks)
 }

@@ -86,7 +86,7 @@ impl Session {
         let graph = Graph::new(&model)?;
         let channels = Channels::analyze(&graph);
         let whole = cost(&graph, &Kept::new(&graph, &channels, []))?;
-        let described = describe::opened(name, bytes.len() as u64, &graph, &channels, whole);
+        let described = describe::opened(name, bytes.len() as u64, &graph, &channels, whole)?;
         self.images = None;
         self.restored = None;
         let opened = Opened {

@@ -16,6 +16,7 @@ pub struct Kept<'a> {
     channels: &'a Channels,
     classes: &'a [u32],
     gone: Vec<bool>,
+    removed: Vec<u32>,
     /// Lengths that are left of lists met before: values share them.
     lengths: RefCell<HashMap<ListKey, Option<Vec<usize>>>>,
 }
@@ -24,15 +25,26 @@ impl<'a> Kept<'a> {
     /// From the classes that go.
     pub fn new(graph: &'a Graph, channels: &'a Channels, removed: impl IntoIterator<Item = u32>) -> Self {
         let classes = channels.class_table();
-        let mut gone = vec![false; classes.len()];
-        for class in removed {
-            if class != PINNED
-                && let Some(slot) = gone.get_mut(class as usize)
-            {
-                *slot = true;
+        let gone = vec![false; classes.len()];
+        let mut out = Self { graph, channels, classes, gone, removed: Vec::new(), lengths: RefCell::default() };
+        out.replace(removed);
+        out
+    }
+
+    /// Other classes go instead.
+    pub fn replace(&mut self, removed: impl IntoIterator<Item = u32>) {
+        for class in std::mem::take(&mut self.removed) {
+            if let Some(slot) = self.gone.get_mut(class as usize) {
+                *slot = false;
             }
         }
-        Self { graph, channels, classes, gone, lengths: RefCell::default() }
+        for class in removed.into_iter().filter(|c| *c != PINNED) {
+            if let Some(slot) = self.gone.get_mut(class as usize) {
+                *slot = true;
+                self.removed.push(class);
+            }
+        }
+        self.lengths.borrow_mut().clear();
     }
 
     /// Whether the channel of an id goes.

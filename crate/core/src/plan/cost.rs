@@ -2,7 +2,7 @@
 
 use crate::cut::Kept;
 use crate::error::Result;
-use crate::graph::{Dim, Fact, Graph, InferContext, Origin, Table, Value, ValueId};
+use crate::graph::{Dim, Fact, Graph, InferContext, NodeId, Origin, Table, Value, ValueId};
 use crate::ops;
 use serde::{Deserialize, Serialize};
 
@@ -22,35 +22,58 @@ pub struct Cost {
 /// # Errors
 /// When what is left is no grid.
 pub fn cost(graph: &Graph, kept: &Kept<'_>) -> Result<Cost> {
-    let mut values: Table<ValueId, Value> = Table::new();
-    let (mut parameters, mut bytes) = (0u64, 0u64);
+    let values = at_one(graph, kept)?;
+    let mut out = Cost { parameters: 0, macs: 0, bytes: 0 };
     for (id, v) in graph.values.iter() {
-        let shape = kept.shape(id)?.map(|s| s.iter().map(Dim::at_one).collect::<Vec<_>>());
-        if let (Some(t), Some(s)) = (&v.tensor, &shape) {
-            let count = s.iter().map(|d| d.length().unwrap_or(1) as u64).product::<u64>();
-            bytes = bytes.saturating_add(count.saturating_mul(t.dtype.bits() as u64) / 8);
-            let counted = !matches!(v.origin, Origin::Node(n, _) if !graph.nodes[n].has("value"));
-            parameters += if t.dtype.is_float() && counted { count } else { 0 };
+        if let Some(t) = &v.tensor {
+            let count = elements(&values, id).unwrap_or(0);
+            out.bytes = out.bytes.saturating_add(count.saturating_mul(t.dtype.bits() as u64) / 8);
+            out.parameters = out.parameters.saturating_add(parameters_of(graph, &values, id));
         }
+    }
+    for (id, _) in graph.nodes.iter() {
+        out.macs = out.macs.saturating_add(macs_of(graph, &values, id));
+    }
+    Ok(out)
+}
+
+/// The values of a graph with the shapes that are left for one sample, and nothing else.
+pub(super) fn at_one(graph: &Graph, kept: &Kept<'_>) -> Result<Table<ValueId, Value>> {
+    let mut values: Table<ValueId, Value> = Table::new();
+    for (id, v) in graph.values.iter() {
         values.push(Value {
             name: String::new(),
             origin: v.origin.clone(),
             dtype: v.dtype,
-            shape,
+            shape: kept.shape(id)?.map(|s| s.iter().map(Dim::at_one).collect()),
             constant: None,
             tensor: None,
             uses: Vec::new(),
             is_output: v.is_output,
         });
     }
-    let mut macs = 0u64;
-    for (_, node) in graph.nodes.iter() {
-        let Some(op) = ops::lookup(node) else { continue };
-        let outputs: Vec<Fact> = (node.outputs.iter())
-            .map(|o| o.and_then(|o| values[o].shape.clone()).map_or_else(Fact::default, |s| Fact::new(None, s)))
-            .collect();
-        let n = op.macs(&InferContext::new(node, &values), &outputs);
-        macs = macs.saturating_add(n.known().and_then(|n| u64::try_from(n).ok()).unwrap_or(0));
-    }
-    Ok(Cost { parameters, macs, bytes })
+    Ok(values)
+}
+
+fn elements(values: &Table<ValueId, Value>, id: ValueId) -> Option<u64> {
+    Some(values[id].shape.as_ref()?.iter().map(|d| d.length().unwrap_or(1) as u64).product())
+}
+
+/// Float elements of a parameter; those that a node computes are not counted.
+pub(super) fn parameters_of(graph: &Graph, values: &Table<ValueId, Value>, id: ValueId) -> u64 {
+    let v = &graph.values[id];
+    let counted = !matches!(v.origin, Origin::Node(n, _) if !graph.nodes[n].has("value"));
+    let float = v.tensor.as_ref().is_some_and(|t| t.dtype.is_float());
+    if float && counted { elements(values, id).unwrap_or(0) } else { 0 }
+}
+
+/// Multiply-accumulates of a node.
+pub(super) fn macs_of(graph: &Graph, values: &Table<ValueId, Value>, id: NodeId) -> u64 {
+    let node = &graph.nodes[id];
+    let Some(op) = ops::lookup(node) else { return 0 };
+    let outputs: Vec<Fact> = (node.outputs.iter())
+        .map(|o| o.and_then(|o| values[o].shape.clone()).map_or_else(Fact::default, |s| Fact::new(None, s)))
+        .collect();
+    let n = op.macs(&InferContext::new(node, values), &outputs);
+    n.known().and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }

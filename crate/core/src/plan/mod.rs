@@ -3,11 +3,13 @@
 mod cost;
 mod glob;
 mod remove;
+mod savings;
 mod sets;
 mod solve;
 
 pub use cost::{Cost, cost};
 pub use glob::matches_glob;
+pub use savings::Savings;
 pub use solve::{GroupPlan, Plan, plan};
 
 use crate::error::{Code, Error, Result};
