@@ -30,13 +30,19 @@ pub(crate) fn inlined<'a>(model: &Model, names: impl IntoIterator<Item = &'a str
 
 /// The initializer of a name, or the tensor of the Constant node whose output has it.
 pub(crate) fn find<'a>(model: &'a mut Model, name: &str) -> Option<&'a mut TensorProto> {
-    let graph = model.proto.graph.as_option_mut()?;
-    let initializers = graph.initializer.iter_mut().filter(|t| t.name.as_deref() == Some(name));
-    let constants = (graph.node.iter_mut())
-        .filter(|n| n.op_type.as_deref() == Some("Constant") && n.output.first().is_some_and(|o| o == name))
-        .flat_map(|n| n.attribute.iter_mut())
-        .filter_map(|a| a.t.as_option_mut());
-    initializers.chain(constants).next()
+    all(model).find(|(own, _)| own == name).map(|(_, tensor)| tensor)
+}
+
+/// Every initializer and every tensor of a Constant node, with its name.
+pub(crate) fn all(model: &mut Model) -> impl Iterator<Item = (String, &mut TensorProto)> {
+    model.proto.graph.as_option_mut().into_iter().flat_map(|graph| {
+        let initializers = graph.initializer.iter_mut().filter_map(|t| Some((t.name.clone()?, t)));
+        let constants = graph.node.iter_mut().filter(|n| n.op_type.as_deref() == Some("Constant")).filter_map(|n| {
+            let name = n.output.first().cloned()?;
+            Some((name, n.attribute.iter_mut().find_map(|a| a.t.as_option_mut())?))
+        });
+        initializers.chain(constants)
+    })
 }
 
 /// Puts new elements in a tensor's place; its name and its text stay.

@@ -122,18 +122,19 @@ fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
     }
     let mut model = stored::inlined(original, by_name.keys().copied())?;
     let mut quantised = Vec::new();
-    for (name, entries) in by_name {
-        let stranger =
-            || Error::new(Code::BadReport, format!("the mask names {name:?}, which the model does not have"));
-        let tensor = Tensor::from_proto(stored::find(&mut model, name).ok_or_else(stranger)?, None)?;
+    for (name, place) in stored::all(&mut model) {
+        let Some(entries) = by_name.remove(name.as_str()) else { continue };
+        let tensor = Tensor::from_proto(place, None)?;
         if tensor.dtype.is_float() {
             let data = zeroed(&tensor, &entries)?.into();
-            let place = stored::find(&mut model, name).ok_or_else(stranger)?;
             stored::replace(place, &Tensor { data, ..tensor });
         } else {
-            let named = |e: MaskEntry| MaskEntry { initializer: name.to_owned(), ..e };
-            quantised.extend(entries.into_iter().map(named));
+            quantised.extend(entries.into_iter().map(|e| MaskEntry { initializer: name.clone(), ..e }));
         }
+    }
+    if let Some((name, _)) = by_name.first_key_value() {
+        let what = format!("the mask names {name:?}, which the model does not have");
+        return Err(Error::new(Code::BadReport, what));
     }
     if quantised.is_empty() { Ok(model) } else { apply_mask(&model, &quantised) }
 }

@@ -9,7 +9,7 @@ use crate::channels::{Channels, Shuffles};
 use crate::error::{Code, Error, Result};
 use crate::graph::{Constant, Dim, Elements, Graph, InferContext, NodeId, Table, Value, ValueId};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
-use crate::onnx::proto::ValueInfoProto;
+use crate::onnx::proto::{TensorProto, ValueInfoProto};
 use crate::onnx::{Model, Tensor};
 use crate::ops;
 use std::collections::{HashMap, HashSet};
@@ -39,16 +39,18 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
         channels.renormalised.iter().filter(|(_, ids)| ids.iter().any(|&i| kept.goes(i))).map(|(n, _)| *n).collect();
     let mut out = model.clone();
     let mut values = graph.values.clone();
+    let mut slices = Vec::new();
     for (id, _, tensor) in graph.parameters() {
         if let Some(cut) = channels.layouts.get(&id).map(|l| TensorCut::of(l, &kept)).transpose()?.flatten() {
             let smaller = cut.apply(tensor)?;
             let v = &mut values[id];
             v.shape = Some(smaller.dims.iter().map(|&d| Dim::from(d)).collect());
             v.constant = Constant::of(&smaller);
-            out.replace_tensor(smaller.clone());
+            slices.push(smaller.clone());
             v.tensor = Some(smaller);
         }
     }
+    out.replace_tensors(slices);
     let edits = rewrite(graph, &out, &kept, &mut values, &renormalised, &channels.shuffles)?;
     let rewritten = edits.rewritten.clone();
     edits.apply(&mut out.proto);
@@ -157,26 +159,36 @@ fn freeze(
 }
 
 impl Model {
-    /// Puts a tensor in the place of the one of the same name (initializer or Constant node).
-    pub(crate) fn replace_tensor(&mut self, tensor: Tensor) {
+    /// Puts tensors in the places of those of the same names (initializers or Constant nodes), in one pass.
+    pub(crate) fn replace_tensors(&mut self, tensors: impl IntoIterator<Item = Tensor>) {
+        let mut tensors: HashMap<String, Tensor> = tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
         let Some(graph) = self.proto.graph.as_option_mut() else { return };
-        let slot = match graph.initializer.iter_mut().find(|t| t.name.as_deref() == Some(tensor.name.as_str())) {
-            Some(t) => Some(t),
-            None => (graph.node.iter_mut())
-                .find(|n| n.output.first() == Some(&tensor.name))
-                .and_then(|n| n.attribute.iter_mut().find_map(|a| a.t.as_option_mut())),
-        };
-        let Some(slot) = slot else { return };
-        slot.dims = tensor.dims.iter().map(|&d| d as i64).collect();
-        slot.raw_data = Some(tensor.data);
-        slot.data_location = None;
-        slot.external_data.clear();
-        slot.float_data.clear();
-        slot.int32_data.clear();
-        slot.int64_data.clear();
-        slot.double_data.clear();
-        slot.uint64_data.clear();
+        for slot in &mut graph.initializer {
+            if let Some(tensor) = slot.name.as_ref().and_then(|name| tensors.remove(name)) {
+                put(slot, tensor);
+            }
+        }
+        for node in &mut graph.node {
+            let Some(name) = node.output.first().filter(|name| tensors.contains_key(*name)) else { continue };
+            if let Some(slot) = node.attribute.iter_mut().find_map(|a| a.t.as_option_mut())
+                && let Some(tensor) = tensors.remove(name)
+            {
+                put(slot, tensor);
+            }
+        }
     }
+}
+
+fn put(slot: &mut TensorProto, tensor: Tensor) {
+    slot.dims = tensor.dims.iter().map(|&d| d as i64).collect();
+    slot.raw_data = Some(tensor.data);
+    slot.data_location = None;
+    slot.external_data.clear();
+    slot.float_data.clear();
+    slot.int32_data.clear();
+    slot.int64_data.clear();
+    slot.double_data.clear();
+    slot.uint64_data.clear();
 }
 
 /// Drops nodes that nothing reads any more, and initializers that were read before and are not now.

@@ -110,6 +110,7 @@ pub fn apply_mask(model: &Model, mask: &[MaskEntry]) -> Result<Model> {
     for e in mask {
         by_name.entry(&e.initializer).or_default().push(e);
     }
+    let mut masked = Vec::new();
     for (name, entries) in by_name {
         let bad = |what: &str| Error::new(Code::BadReport, format!("the mask names {name:?}, {what}"));
         let value = graph.find(name).map(|v| &graph.values[v]).ok_or_else(|| bad("which the model does not have"))?;
@@ -122,8 +123,9 @@ pub fn apply_mask(model: &Model, mask: &[MaskEntry]) -> Result<Model> {
         let mut data = whole.data.to_vec();
         let point = |at: usize| blank.as_ref().and_then(|b| b.point(&whole, at));
         fill(&mut data, &whole.dims, &entries, point).ok_or_else(|| bad("but not such positions of it"))?;
-        out.replace_tensor(packed(Tensor { data: data.into(), ..whole.clone() }, tensor.dtype));
+        masked.push(packed(Tensor { data: data.into(), ..whole.clone() }, tensor.dtype));
     }
+    out.replace_tensors(masked);
     Ok(out)
 }
 
