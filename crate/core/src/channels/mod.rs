@@ -146,6 +146,10 @@ impl State {
     /// The layout behind a channel shuffle: other axes as they are, one axis in another order.
     fn shuffle(&mut self, graph: &Graph, node: &crate::graph::Node, shuffle: &Shuffle) {
         let mut layout = self.layout(graph, shuffle.input);
+        if let (Some(perm), Some(output)) = (&shuffle.perm, node.output(0)) {
+            self.layouts.insert(output, layout.renamed(|axis| perm.iter().position(|&p| p == axis)));
+            return;
+        }
         self.separate(&mut layout, shuffle.axis);
         let reorder =
             |b: &Bundle| if b.axes.contains(&shuffle.axis) { take(b, shuffle.axis, &shuffle.order) } else { b.clone() };

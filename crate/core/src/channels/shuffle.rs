@@ -1,6 +1,7 @@
-//! Channel shuffles: chains of reshapes and transposes that only permute the positions of one axis.
+//! Chains of reshapes and transposes that only permute the positions of one axis (channel shuffles), or only the axes.
 //!
-//! No operator sees the axes between the ends apart, so the chain asks for no balance. A cut turns it into one Gather.
+//! No operator sees the axes between the ends apart, so the chain asks for no balance. A cut turns it into one Gather, or into
+//! one Transpose.
 
 use super::layout::{positions, strides};
 use super::strided;
@@ -15,7 +16,7 @@ const MAX_ALL_ELEMENTS: usize = 1 << 23;
 /// Longest chain that is tried.
 const MAX_NODES: usize = 8;
 
-/// A chain that permutes positions of one axis.
+/// A chain that permutes positions of one axis, or axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shuffle {
     /// What goes in.
@@ -24,6 +25,8 @@ pub struct Shuffle {
     pub axis: usize,
     /// Position of the input that each position of the output holds.
     pub order: Vec<usize>,
+    /// The input's axes in the order that the output has them, where the chain does nothing else.
+    pub perm: Option<Vec<usize>>,
 }
 
 /// Shuffles by their last node, and all nodes before the last ones.
@@ -102,7 +105,15 @@ fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId
             nodes.pop();
             *budget -= total;
             let (axis, order) = permutation(&lengths, &steps, start)?;
-            return Some((nodes, node, Shuffle { input, axis, order }));
+            return Some((nodes, node, Shuffle { input, axis, order, perm: None }));
+        }
+        let reshaped = transposed && steps.last().is_some_and(|s| s.1.is_none());
+        if let Some(perm) =
+            value.shape.as_ref().filter(|_| reshaped).and_then(|s| transposition(&lengths, &steps, start, s))
+        {
+            nodes.pop();
+            *budget -= total;
+            return Some((nodes, node, Shuffle { input, axis: 0, order: Vec::new(), perm: Some(perm) }));
         }
         match value.uses.as_slice() {
             [(reader, 0)] if !value.is_output => node = *reader,
@@ -112,14 +123,37 @@ fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId
     None
 }
 
-/// The axis and order by which the steps permute, if they do nothing else.
-fn permutation(
-    lengths: &[usize],
-    steps: &[(Vec<usize>, Option<Vec<usize>>)],
-    start: &[Dim],
-) -> Option<(usize, Vec<usize>)> {
-    let total: usize = lengths.iter().product();
-    let mut held: Vec<usize> = (0..total).collect();
+/// Shapes before each step, and how a transposition orders the axes of its.
+type Steps = [(Vec<usize>, Option<Vec<usize>>)];
+
+/// The order in which the steps leave the axes, if they do nothing else.
+fn transposition(lengths: &[usize], steps: &Steps, start: &[Dim], end: &[Dim]) -> Option<Vec<usize>> {
+    let mut left: Vec<&Dim> = start.iter().collect();
+    for d in end {
+        left.remove(left.iter().position(|l| *l == d)?);
+    }
+    if !left.is_empty() {
+        return None;
+    }
+    let held = followed(lengths, steps)?;
+    let own = strides(lengths);
+    let after: Vec<usize> = end.iter().map(|d| d.at(SAMPLES).length()).collect::<Option<_>>()?;
+    let mut perm: Vec<usize> = Vec::new();
+    for ((d, &n), &step) in end.iter().zip(&after).zip(&strides(&after)) {
+        let fits = |&axis: &usize| {
+            let same = start.get(axis) == Some(d) && !perm.contains(&axis);
+            same && (n == 1 || held.get(step) == own.get(axis))
+        };
+        perm.push((0..start.len()).find(fits)?);
+    }
+    let picked: Vec<usize> = perm.iter().map(|&p| own.get(p).copied()).collect::<Option<_>>()?;
+    let at = |p: Vec<usize>| p.iter().zip(&picked).map(|(i, s)| i * s).sum::<usize>();
+    positions(&after).map(at).eq(held).then_some(perm)
+}
+
+/// The element of the start that each element of the end is.
+fn followed(lengths: &[usize], steps: &Steps) -> Option<Vec<usize>> {
+    let mut held: Vec<usize> = (0..lengths.iter().product()).collect();
     for (shape, perm) in steps {
         let Some(perm) = perm else { continue };
         let old = strides(shape);
@@ -129,6 +163,12 @@ fn permutation(
             .map(|p| held.get(p.iter().zip(&picked).map(|(i, s)| i * s).sum::<usize>()).copied())
             .collect::<Option<_>>()?;
     }
+    Some(held)
+}
+
+/// The axis and order by which the steps permute, if they do nothing else.
+fn permutation(lengths: &[usize], steps: &Steps, start: &[Dim]) -> Option<(usize, Vec<usize>)> {
+    let held = followed(lengths, steps)?;
     let own = strides(lengths);
     for (axis, (&n, &step)) in lengths.iter().zip(&own).enumerate() {
         if n < 2 || start.get(axis).and_then(Dim::length) != Some(n) {

@@ -122,5 +122,5 @@ pub(super) fn find(graph: &Graph, id: NodeId, node: &Node) -> Option<(NodeId, No
     }
     let longest = shape.iter().enumerate().filter_map(|(axis, d)| Some((d.length()?, axis))).max();
     let (length, axis) = longest?;
-    Some((before, id, Shuffle { input, axis, order: (0..length).collect() }))
+    Some((before, id, Shuffle { input, axis, order: (0..length).collect(), perm: None }))
 }

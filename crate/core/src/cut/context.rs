@@ -295,8 +295,18 @@ impl<'a> CutContext<'a> {
         Ok(())
     }
 
-    /// Turns the last node of a shuffle into one Gather from what went into its first; into nothing where it moves nothing.
+    /// Turns the last node of a shuffle into one Gather from what went into its first; into nothing where it moves nothing,
+    /// and into a Transpose where it only moves axes.
     pub(super) fn gather_shuffled(&mut self, shuffle: &Shuffle) -> Result<()> {
+        if let Some(perm) = &shuffle.perm {
+            let data = self.old.values[shuffle.input].name.clone();
+            let node = self.changed();
+            node.op_type = Some("Transpose".to_owned());
+            node.input = vec![data];
+            node.attribute.clear();
+            set_ints(node, "perm", perm.iter().map(|&p| p as i64).collect());
+            return Ok(());
+        }
         if shuffle.order.iter().enumerate().all(|(i, o)| i == *o) {
             let data = self.old.values[shuffle.input].name.clone();
             let node = self.changed();

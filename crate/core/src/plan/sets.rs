@@ -5,7 +5,7 @@ use crate::channels::{Channels, Group};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::score::{Normalizer, Reduction, group_scores};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Share of a group's channels that stays whatever their scores, in global scope.
 const GLOBAL_FLOOR: f64 = 0.1;
@@ -47,13 +47,15 @@ pub(super) fn sets(
     limits: &[Option<String>],
     gone: &HashSet<u32>,
 ) -> Result<Vec<Set>> {
-    let mut scores: Vec<Vec<f64>> = Vec::new();
-    for (g, limit) in channels.groups.iter().zip(limits) {
-        scores.push(match limit {
-            None => scored(graph, channels, g, options, gone)?,
-            Some(_) => vec![0.0; g.classes.len()],
-        });
-    }
+    let wanted = |g: usize| limits.get(g).is_some_and(Option::is_none);
+    let all = group_scores(graph, channels, wanted, options.criterion, Reduction::Mean)?;
+    let scores: Vec<Vec<f64>> = (channels.groups.iter().zip(&all).enumerate())
+        .map(
+            |(g, (group, own))| {
+                if wanted(g) { scored(group, own, options, gone) } else { vec![0.0; group.classes.len()] }
+            },
+        )
+        .collect();
     let mut free: Vec<Vec<bool>> = channels.groups.iter().map(|g| vec![true; g.classes.len()]).collect();
     let mut drafts: Vec<(bool, Cells)> = Vec::new();
     for b in &channels.balances {
@@ -94,16 +96,33 @@ type Cells = Vec<(usize, Vec<usize>)>;
 /// Channels, by group and position, that stay so that no value loses all of an axis: the best one of each list of which no
 /// group is a part as a whole, since every group keeps some channel anyway.
 fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashSet<(usize, usize)> {
-    let mut place: HashMap<u32, (usize, usize)> = HashMap::new();
-    for (g, group) in channels.groups.iter().enumerate() {
-        place.extend(group.classes.iter().enumerate().map(|(k, &class)| (class, (g, k))));
-    }
     let table = channels.class_table();
+    // Classes are smaller than the number of ids.
+    let mut place: Vec<Option<(usize, usize)>> = vec![None; table.len()];
+    for (g, group) in channels.groups.iter().enumerate() {
+        for (k, &class) in group.classes.iter().enumerate() {
+            if let Some(slot) = place.get_mut(class as usize) {
+                *slot = Some((g, k));
+            }
+        }
+    }
+    let mut guarded = vec![false; table.len()];
+    let mut counted = vec![0usize; table.len()];
     let (mut seen, mut out) = (HashSet::new(), HashSet::new());
-    for b in channels.layouts.values().flat_map(|l| &l.bundles).filter(|b| seen.insert(b.ids.as_ptr())) {
-        let own: Option<HashSet<(usize, usize)>> =
-            b.ids.iter().map(|&i| place.get(table.get(i as usize)?).copied()).collect();
-        let Some(own) = own.filter(|own| !own.iter().any(|p| out.contains(p))) else { continue };
+    let lists = channels.layouts.values().flat_map(|l| &l.bundles).filter(|b| seen.insert(b.ids.as_ptr()));
+    for (round, b) in lists.enumerate() {
+        let classes = || b.ids.iter().filter_map(|&i| table.get(i as usize)).map(|&class| class as usize);
+        let (of, is_guarded) = (|c: usize| place.get(c).copied().flatten(), |c: usize| guarded.get(c) == Some(&true));
+        if classes().any(|c| of(c).is_none() || is_guarded(c)) {
+            continue;
+        }
+        let mut own: Vec<(usize, usize)> = Vec::new();
+        for class in classes() {
+            if let (Some(slot), Some(p)) = (counted.get_mut(class).filter(|r| **r != round + 1), of(class)) {
+                *slot = round + 1;
+                own.push(p);
+            }
+        }
         let mut counts: HashMap<usize, usize> = HashMap::new();
         for (g, _) in &own {
             *counts.entry(*g).or_default() += 1;
@@ -111,31 +130,28 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
         let stays = counts.iter().any(|(&g, &n)| {
             limits.get(g).is_none_or(Option::is_some) || channels.groups.get(g).is_none_or(|g| g.classes.len() == n)
         });
-        if stays {
-            continue;
-        }
         let score = |p: &(usize, usize)| scores.get(p.0).and_then(|s| s.get(p.1)).copied().unwrap_or(0.0) + 0.0;
-        out.extend(own.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a))));
+        let best = own.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a)));
+        if let Some((g, k)) = best.filter(|_| !stays) {
+            out.insert((g, k));
+            let class = channels.groups.get(g).and_then(|group| group.classes.get(k));
+            if let Some(slot) = class.and_then(|&c| guarded.get_mut(c as usize)) {
+                *slot = true;
+            }
+        }
     }
     out
 }
 
 /// Scores of a group's channels, normalised over those that are left; minus infinity for the others.
-fn scored(
-    graph: &Graph,
-    channels: &Channels,
-    group: &Group,
-    options: &PlanOptions,
-    gone: &HashSet<u32>,
-) -> Result<Vec<f64>> {
-    let all = group_scores(graph, channels, group, options.criterion, Reduction::Mean)?;
+fn scored(group: &Group, all: &[f64], options: &PlanOptions, gone: &HashSet<u32>) -> Vec<f64> {
     let stays = |k: usize| group.classes.get(k).is_some_and(|c| !gone.contains(c));
     let mut left: Vec<f64> = all.iter().enumerate().filter(|(k, _)| stays(*k)).map(|(_, s)| *s).collect();
     if options.scope == Scope::Global {
         Normalizer::Mean.apply(&mut left);
     }
     let mut left = left.into_iter();
-    Ok((0..all.len()).map(|k| if stays(k) { left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY }).collect())
+    (0..all.len()).map(|k| if stays(k) { left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY }).collect()
 }
 
 fn build_set(
@@ -152,17 +168,21 @@ fn build_set(
             (g, order(own, &c, |k| last.contains(&(g, k))))
         })
         .collect();
-    let mut most = shares;
-    while most > 0
-        && cells.iter().any(|(g, _)| kept_of(&cells, shares, most, *g) < floor_of(channels, options, *g, &cells))
-    {
-        most -= 1;
+    // Of every group: channels in the set, channels of each share, cells.
+    let mut parts: BTreeMap<usize, (usize, usize, usize)> = BTreeMap::new();
+    for (g, c) in &cells {
+        let part = parts.entry(*g).or_default();
+        *part = (part.0 + c.len(), part.1 + c.len() / shares.max(1), part.2 + 1);
     }
-    let floor = most;
-    let guarded = |g: usize, c: &[usize]| c.iter().filter(|k| last.contains(&(g, **k))).count();
-    while most > 0 && cells.iter().any(|(g, c)| c.len() - c.len() / shares.max(1) * most < guarded(*g, c)) {
-        most -= 1;
-    }
+    let within = |(&g, &(own, each, rows)): (&usize, &(usize, usize, usize))| {
+        own.saturating_sub(floor_of(channels, options, g, own, rows)) / each.max(1)
+    };
+    let floor = parts.iter().map(within).min().unwrap_or(0).min(shares);
+    let guarded = |(g, c): &(usize, Vec<usize>)| {
+        let stay = c.iter().filter(|k| last.contains(&(*g, **k))).count();
+        (c.len() - stay) / (c.len() / shares.max(1)).max(1)
+    };
+    let most = cells.iter().map(guarded).min().unwrap_or(0).min(floor);
     let limit = (most < floor).then_some("some part of it would be left without any channel");
     let share_score = |n: usize| -> f64 {
         let (mut sum, mut count) = (0.0, 0usize);
@@ -188,16 +208,14 @@ pub(super) fn kept_of(cells: &[(usize, Vec<usize>)], shares: usize, n: usize, gr
     cells.iter().filter(|(g, _)| *g == group).map(|(_, c)| c.len() - c.len() / shares.max(1) * n).sum()
 }
 
-/// Fewest channels of a group that stay within the set. A set with several cells of a group keeps one of each row.
-fn floor_of(channels: &Channels, options: &PlanOptions, group: usize, cells: &[(usize, Vec<usize>)]) -> usize {
+/// Fewest channels of a group that stay of the `own` within a set. A set with several cells of a group keeps one of each.
+fn floor_of(channels: &Channels, options: &PlanOptions, group: usize, own: usize, cells: usize) -> usize {
     let all = channels.groups.get(group).map_or(0, |g| g.classes.len());
-    let own: usize = cells.iter().filter(|(g, _)| *g == group).map(|(_, c)| c.len()).sum();
-    let rows = cells.iter().filter(|(g, _)| *g == group).count();
     let floor = match (options.floor, options.scope) {
         (Some(n), _) => n,
         (None, Scope::Global) => (GLOBAL_FLOOR * all as f64).floor() as usize,
         (None, Scope::Group) => 1,
     };
     // Of a group that lies in several sets, each keeps its part.
-    floor.saturating_mul(own).div_ceil(all.max(1)).max(rows).min(own)
+    floor.saturating_mul(own).div_ceil(all.max(1)).max(cells).min(own)
 }

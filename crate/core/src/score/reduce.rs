@@ -1,11 +1,11 @@
 //! From scores of filters to scores of channels.
 
 use super::{Criterion, scores_of};
-use crate::channels::{Channels, Group, Role, Site};
+use crate::channels::{Channels, Role, Site};
 use crate::error::Result;
-use crate::graph::Graph;
+use crate::graph::{Graph, ValueId};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// How the members of a group become one number a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,38 +56,55 @@ fn block_scores(
     Ok(out)
 }
 
-/// One number for each channel of a group. Members are the producers; where a channel has several positions in one member
-/// (the gates of a recurrent layer), their mean counts.
+/// One number for each channel of each group that is wanted, and none for the others. Members are the producers; where a
+/// channel has several positions in one member (the gates of a recurrent layer), their mean counts. Every weight is read once,
+/// however many groups stand in it.
 ///
 /// # Errors
 /// As [`scores_of`].
 pub fn group_scores(
     graph: &Graph,
     channels: &Channels,
-    group: &Group,
+    wanted: impl Fn(usize) -> bool,
     criterion: Criterion,
     reduction: Reduction,
-) -> Result<Vec<f64>> {
-    let classes = channels.class_table();
-    let index: HashMap<u32, usize> = group.classes.iter().enumerate().map(|(k, &c)| (c, k)).collect();
-    let mut sums = vec![0.0; group.classes.len()];
-    let mut covered = vec![0usize; group.classes.len()];
-    for site in group.with_role(Role::Producer) {
+) -> Result<Vec<Vec<f64>>> {
+    let table = channels.class_table();
+    let mut place: Vec<Option<(usize, usize)>> = vec![None; table.len()];
+    let mut sums: Vec<Vec<(f64, usize)>> = Vec::new();
+    let mut sites: BTreeMap<(ValueId, usize), (&Site, Vec<usize>)> = BTreeMap::new();
+    for (g, group) in channels.groups.iter().enumerate() {
+        sums.push(vec![(0.0, 0); if wanted(g) { group.classes.len() } else { 0 }]);
+        for (k, &class) in group.classes.iter().enumerate().filter(|_| wanted(g)) {
+            if let Some(slot) = place.get_mut(class as usize) {
+                *slot = Some((g, k));
+            }
+        }
+        for site in group.with_role(Role::Producer).filter(|_| wanted(g)) {
+            sites.entry((site.value, site.bundle)).or_insert_with(|| (site, Vec::new())).1.push(g);
+        }
+    }
+    let mut own: Vec<(f64, usize)> = vec![(0.0, 0); table.len()];
+    for (site, of) in sites.into_values() {
         let scores = member_scores(graph, channels, criterion, site)?;
         let Some(bundle) = channels.layouts.get(&site.value).and_then(|l| l.bundles.get(site.bundle)) else { continue };
-        let mut own = vec![(0.0, 0usize); group.classes.len()];
-        for (id, score) in bundle.ids.iter().zip(&scores) {
-            let slot = classes.get(*id as usize).and_then(|c| index.get(c)).and_then(|&k| own.get_mut(k));
-            if let Some((sum, n)) = slot {
+        let members = || bundle.ids.iter().filter_map(|&id| table.get(id as usize)).map(|&class| class as usize);
+        for (class, score) in members().zip(&scores) {
+            if let Some((sum, n)) = own.get_mut(class) {
                 *sum += score;
                 *n += 1;
             }
         }
-        for ((sum, n), (own_sum, own_n)) in sums.iter_mut().zip(&mut covered).zip(own).filter(|(_, o)| o.1 > 0) {
-            *sum += own_sum / own_n as f64;
-            *n += 1;
+        for class in members() {
+            let Some((sum, n)) = own.get_mut(class).map(std::mem::take).filter(|o| o.1 > 0) else { continue };
+            let slot = place.get(class).copied().flatten().filter(|(g, _)| of.binary_search(g).is_ok());
+            if let Some((total, count)) = slot.and_then(|(g, k)| sums.get_mut(g)?.get_mut(k)) {
+                *total += sum / n as f64;
+                *count += 1;
+            }
         }
     }
     let Reduction::Mean = reduction;
-    Ok(sums.iter().zip(&covered).map(|(s, n)| if *n > 0 { s / *n as f64 } else { 0.0 }).collect())
+    let mean = |&(sum, n): &(f64, usize)| if n > 0 { sum / n as f64 } else { 0.0 };
+    Ok(sums.iter().map(|group| group.iter().map(mean).collect()).collect())
 }
