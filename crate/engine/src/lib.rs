@@ -8,6 +8,7 @@ mod batch;
 pub mod data;
 pub mod device;
 pub mod eval;
+mod kernels;
 mod meaning;
 mod ops;
 mod run;

@@ -2,6 +2,7 @@
 
 use super::reduce::over;
 use super::{Call, Forward, Mode, Statistics, axis_of, bad_attribute, bad_shape, length, one, unsupported};
+use crate::kernels;
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::Value;
 use burn::tensor::{Shape, Tensor, module};
@@ -75,14 +76,20 @@ fn batch_norm_train(call: &mut Call<'_>, epsilon: f64) -> Result<Vec<Value>> {
     let count = dims.iter().product::<usize>() / dims.get(1).copied().unwrap_or(1).max(1);
     let momentum = call.float_or("momentum", 0.9);
     let (output, mean, variance) = by_rank!(dims.len(), D => {
-        let y = module::batch_norm_train(x.float::<D>()?, scale.float()?, shift.float()?, epsilon);
-        Ok((DeviceTensor::from(y.output), y.mean, y.variance))
+        let (x, scale, shift) = (x.float::<D>()?, scale.float()?, shift.float()?);
+        Ok(match kernels::batch_norm_train(&x, &scale, &shift, epsilon) {
+            Some((y, mean, variance)) => (DeviceTensor::from(y), mean, variance),
+            None => {
+                let y = module::batch_norm_train(x, scale, shift, epsilon);
+                (y.output.into(), y.mean.inner(), y.variance.inner())
+            }
+        })
     })?;
     // The running variance is the unbiased estimate; with one value a channel there is none, and the biased one stands in.
     let unbiased = count as f64 / (count.max(2) - 1) as f64;
     if let Mode::Train(statistics) = call.mode {
-        let variance = variance.inner().mul_scalar(unbiased);
-        statistics.push(Statistics { mean_of, variance_of, mean: mean.inner(), variance, momentum });
+        let variance = variance.mul_scalar(unbiased);
+        statistics.push(Statistics { mean_of, variance_of, mean, variance, momentum });
     }
     one(output)
 }
