@@ -11,6 +11,7 @@ pub mod eval;
 mod meaning;
 mod ops;
 mod run;
+pub mod score;
 mod selftest;
 mod stored;
 mod tensor;
