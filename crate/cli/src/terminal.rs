@@ -85,6 +85,7 @@ impl Host for Terminal {
     fn progress(&self, progress: &Progress) {
         match progress {
             Progress::Evaluate { done, total } => self.show("evaluating", *done, *total, String::new()),
+            Progress::Score { done, total } => self.show("scoring", *done, *total, String::new()),
             Progress::Data { done, total } => self.show("reading images", *done, *total, String::new()),
             Progress::Cut { done, total } => self.show("cutting", *done, *total, String::new()),
             Progress::Tune(p) => self.tune(p),

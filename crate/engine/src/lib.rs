@@ -12,6 +12,7 @@ mod kernels;
 mod meaning;
 mod ops;
 mod run;
+pub mod score;
 mod selftest;
 mod stored;
 mod tensor;

@@ -80,9 +80,22 @@ impl Network {
 
     /// As [`Network::load_classifier`], but nothing is computed ahead: in training, parameters move.
     pub(crate) fn load_for_training(model: &Model, device: &Device) -> Result<Self> {
-        let graph = Graph::new(model)?;
+        Self::load_unfused(Graph::new(model)?, device)
+    }
+
+    /// As [`Network::load_for_training`], from a graph.
+    pub(crate) fn load_unfused(graph: Graph, device: &Device) -> Result<Self> {
         let wanted = logits(&graph).into_iter().collect();
         let mut network = Self::build(graph, device, wanted)?;
+        network.plan();
+        network.upload()?;
+        Ok(network)
+    }
+
+    /// What computes some values, nothing ahead. They are seen by a tap as they come, and kept no longer than others.
+    pub(crate) fn load_for_values(graph: Graph, device: &Device, values: Vec<ValueId>) -> Result<Self> {
+        let mut network = Self::build(graph, device, values)?;
+        network.wanted.clear();
         network.plan();
         network.upload()?;
         Ok(network)
@@ -264,10 +277,21 @@ impl Network {
         constants: &[Option<Value>],
         mode: &mut Mode,
     ) -> Result<Vec<Value>> {
+        self.forward_tapped(inputs, constants, mode, &mut |_, value| Ok(value))
+    }
+
+    /// As [`Network::forward`]; every input and every output of a node is what `tap` makes of it.
+    pub(crate) fn forward_tapped(
+        &self,
+        inputs: Vec<(ValueId, Value)>,
+        constants: &[Option<Value>],
+        mode: &mut Mode,
+        tap: &mut dyn FnMut(Slot, Value) -> Result<Value>,
+    ) -> Result<Vec<Value>> {
         let mut slots: Vec<Option<Value>> = vec![None; self.constants.len()];
         for (id, value) in inputs {
             if let Some(slot) = slots.get_mut(Slot::from(id)) {
-                *slot = Some(value);
+                *slot = Some(tap(Slot::from(id), value)?);
             }
         }
         let missing = |slot: Slot| {
@@ -295,7 +319,9 @@ impl Network {
             let outputs =
                 step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs).typed(&self.graph))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
-                if let Some(s) = slot.filter(|s| !step.last.contains(s)).and_then(|s| slots.get_mut(s)) {
+                let Some(slot) = *slot else { continue };
+                let value = tap(slot, value)?;
+                if let Some(s) = slots.get_mut(slot).filter(|_| !step.last.contains(&slot)) {
                     *s = Some(value);
                 }
             }

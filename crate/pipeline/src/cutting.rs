@@ -5,9 +5,11 @@ use crate::session::{Opened, Session, estimate};
 use crate::summary::{CutSummary, Estimate};
 use lopper_core::cut::{MaskEntry, cut};
 use lopper_core::onnx::Model;
-use lopper_core::plan::{PlanOptions, plan};
+use lopper_core::plan::{Plan, PlanOptions, Planner};
 use lopper_core::report::{Change, Report, ReportInput};
+use lopper_core::score::Needs;
 use lopper_core::{Code, Error, Result};
+use lopper_engine::score::measurable;
 use lopper_engine::verify::{Agreement, Block, MaskedSlices, compare};
 
 /// What the largest difference, divided by the largest output, may be.
@@ -38,7 +40,7 @@ impl Session {
         let opened = self.opened()?;
         let sha256 = opened.sha256();
         let start = host.seconds();
-        let plan = plan(&opened.graph, &opened.channels, options)?;
+        let plan = self.planned(opened, options, host).await?;
         let planned = host.seconds();
         let done = cut(&opened.model, &opened.graph, &opened.channels, plan.removed.iter().copied())?;
         let bytes = done.model.write()?;
@@ -76,6 +78,25 @@ impl Session {
         self.restored = None;
         stage(STAGES);
         Ok(summary)
+    }
+}
+
+impl Session {
+    /// A plan; criteria that look at images are measured before each of its steps, on the images of the last [`Session::score`].
+    async fn planned(&self, opened: &Opened, options: &PlanOptions, host: &impl Host) -> Result<Plan> {
+        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?;
+        let images = opened.measured.as_ref().map(|m| m.0.clone()).unwrap_or_default();
+        let mut terms = measurable(&options.criterion, &self.device);
+        let mut known = opened.measured.as_ref().map(|m| &m.1).filter(|m| terms.iter().all(|c| m.has(c)));
+        while let Some(now) = planner.next_graph()? {
+            match known.take() {
+                Some(measured) => planner.step(&now, measured)?,
+                None => planner.step(&now, &self.measure(&now, &terms, &images, host).await?)?,
+            }
+            // Distances to what has gone do not count, which the core sees to.
+            terms.retain(|c| c.needs() != Needs::Weights);
+        }
+        planner.finish()
     }
 }
 

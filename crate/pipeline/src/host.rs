@@ -15,6 +15,13 @@ pub enum Progress {
         /// Images in all.
         total: usize,
     },
+    /// Images scored by.
+    Score {
+        /// Images so far.
+        done: usize,
+        /// Images in all; none where only weights are compared.
+        total: usize,
+    },
     /// Images read.
     Data {
         /// Images so far.

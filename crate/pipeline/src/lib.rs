@@ -31,7 +31,7 @@ pub use lopper_core::channels::{Coupling, Link, Place, Reason, Told};
 pub use lopper_core::onnx::ExternalData;
 pub use lopper_core::plan::{PlanOptions, Scope, Target};
 pub use lopper_core::report::{Change, PinInfo, Report};
-pub use lopper_core::score::Criterion;
+pub use lopper_core::score::{Criterion, Needs, Normalizer, Reduction};
 pub use lopper_core::{Class, Code, Error, Result};
 #[cfg(not(target_family = "wasm"))]
 pub use lopper_engine::block_on;
@@ -39,7 +39,7 @@ pub use lopper_engine::data::ImageLoader;
 pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
 pub use options::{DataOptions, TuneOptions, Which};
 pub use sample_model::train as train_sample;
-pub use scores::scores;
+pub use scores::{ScoreOptions, WeightScores};
 pub use session::{Session, copy};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
 pub use summary::{ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, Thumbnail, TuneSummary, Unsupported};

@@ -6,6 +6,7 @@ use crate::describe;
 use crate::host::Control;
 use crate::images::Images;
 use crate::options::Which;
+use crate::scores::ScoreOptions;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
 use bytes::Bytes;
@@ -13,8 +14,9 @@ use lopper_core::channels::{Channels, Coupling, Told};
 use lopper_core::cut::Kept;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model, NoExternalData};
-use lopper_core::plan::{Plan, PlanOptions, cost, plan};
+use lopper_core::plan::{Plan, PlanOptions, Planner, cost};
 use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
+use lopper_core::score::Measured;
 use lopper_core::{Code, Error, Result};
 use lopper_engine::{Device, DeviceChoice, DeviceKind, HostTensor, Network};
 use std::sync::{Arc, OnceLock};
@@ -30,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) channels: Channels,
     pub(crate) described: OpenedModel,
     pub(crate) accuracy: Accuracy,
+    /// Scores by images, and which images these were.
+    pub(crate) measured: Option<(ScoreOptions, Measured)>,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
 }
@@ -98,6 +102,7 @@ impl Session {
             channels,
             described,
             accuracy: Accuracy::default(),
+            measured: None,
             cut: None,
             tuned: None,
         };
@@ -162,14 +167,19 @@ impl Session {
         opened.channels.why_together(&opened.graph, a, b)
     }
 
-    /// What a cut would bring.
+    /// What a cut would bring. A criterion that looks at images has to be scored by before, see [`Session::score`]; an estimate in
+    /// several steps then takes these scores in each, where a cut measures anew.
     ///
     /// # Errors
     /// When no model is open or the plan cannot be made as asked.
     pub fn plan(&self, options: &PlanOptions) -> Result<Estimate> {
         let opened = self.opened()?;
-        let plan = plan(&opened.graph, &opened.channels, options)?;
-        Ok(estimate(opened, &plan))
+        let measured = opened.measured.as_ref().map_or(Measured::none(), |m| &m.1);
+        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?;
+        while let Some(now) = planner.next_graph()? {
+            planner.step(&now, measured)?;
+        }
+        Ok(estimate(opened, &planner.finish()?))
     }
 
     /// Opens a device for evaluation and training; the proof of a cut runs on the CPU in any case.

@@ -1,5 +1,6 @@
 //! `lopper prune`
 
+use super::score::prepare;
 use super::{open, print_json};
 use crate::args::Prune;
 use crate::files;
@@ -23,7 +24,9 @@ pub fn run(args: &Prune) -> Result<()> {
         _ => return Err(Error::new(Code::Usage, "give one of --ratio, --macs and --remove")),
     };
     let options = PlanOptions {
-        criterion: args.criterion,
+        criterion: args.measure.criterion()?,
+        reduction: args.reduction,
+        normalizer: args.normalizer,
         scope: args.scope,
         target,
         floor: args.floor,
@@ -39,6 +42,9 @@ pub fn run(args: &Prune) -> Result<()> {
     }
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
+    if prepare(&mut session, &args.measure, &terminal)? {
+        block_on(session.score(&options.criterion, None, &args.measure.options(), &terminal))?;
+    }
     let summary = block_on(session.cut(&options, &terminal))?;
     terminal.clear();
     let files = session.export(Which::Cut, Unproved::Allow)?;

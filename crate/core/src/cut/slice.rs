@@ -129,7 +129,7 @@ pub(super) fn block_ranges(n: usize, count: usize) -> impl Iterator<Item = Range
 }
 
 /// Positions of one axis, in the order given.
-pub(crate) fn take(t: &Tensor, axis: usize, stay: &[usize]) -> Tensor {
+fn take(t: &Tensor, axis: usize, stay: &[usize]) -> Tensor {
     let size = t.dtype.bits() / 8;
     let n = t.dims.get(axis).copied().unwrap_or(1);
     let inner: usize = t.dims.iter().skip(axis + 1).product::<usize>() * size;

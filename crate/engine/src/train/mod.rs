@@ -253,12 +253,13 @@ fn upload(constants: &mut [Option<Value>], slot: Slot, device: &Device) -> Resul
     value.ok_or_else(|| Error::new(Code::BadTensor, "a parameter is missing"))?.on(device.inner())
 }
 
-fn gradient_of(leaf: DeviceTensor, gradients: &mut Gradients) -> Result<Option<DeviceTensor>> {
+/// The gradient in a leaf, if the loss depends on it.
+pub(crate) fn gradient_of(leaf: DeviceTensor, gradients: &mut Gradients) -> Result<Option<DeviceTensor>> {
     by_rank!(leaf.rank(), D => Ok(leaf.float::<D>()?.grad_remove(gradients).map(DeviceTensor::from)))
 }
 
 /// The mean over the batch of `-log softmax(logits)` at the labels.
-fn cross_entropy(logits: DeviceTensor, batch: &Labelled, device: &Device) -> Result<Tensor<1>> {
+pub(crate) fn cross_entropy(logits: DeviceTensor, batch: &Labelled, device: &Device) -> Result<Tensor<1>> {
     let images = batch.labels.len();
     let dims = logits.dims();
     let classes = dims.iter().skip(1).product::<usize>();
