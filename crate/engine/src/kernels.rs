@@ -210,24 +210,26 @@ pub(crate) fn batch_norm_train<const D: usize>(
     gamma: &Tensor<1>,
     beta: &Tensor<1>,
     epsilon: f64,
-) -> Option<(Tensor<D>, Tensor<1>, Tensor<1>)> {
-    let (x, gamma, beta) = (Cpu::of(x)?.tracked(), Cpu::of(gamma)?.tracked(), Cpu::of(beta)?.tracked());
+) -> Option<(Tensor<D>, [Tensor<1>; 2])> {
+    let all = [Cpu::of(x)?, Cpu::of(gamma)?, Cpu::of(beta)?];
+    let tracked = all.iter().any(Cpu::is_tracked);
+    let [x, gamma, beta] = all.map(Cpu::tracked);
     let norm = BatchNorm { planes: planes(&dims(x.primitive())), epsilon };
     let [xs, gammas, betas] = [&x, &gamma, &beta].map(|t| t.primitive().to_contiguous());
     let y = norm_forward(norm.planes, numbers(&xs), numbers(&gammas), numbers(&betas), epsilon);
     let output = tensor(y.output, dims(&xs));
     let [mean, variance] = [y.mean, y.variance].map(|v| tensor(v, [norm.planes.channels]));
+    let statistics = [&mean, &variance].map(|t| Tensor::from_primitive::<Flex>(t.clone()));
+    if !tracked {
+        return Some((Tensor::from_primitive::<Flex>(output), statistics));
+    }
     let prepared = norm.prepare::<NoCheckpointing>([x.node(), gamma.node(), beta.node()]).compute_bound().stateful();
     let output = match prepared {
         OpsKind::Tracked(mut prepared) => {
-            let state = (prepared.checkpoint(&x), prepared.checkpoint(&gamma), mean.clone(), variance.clone());
+            let state = (prepared.checkpoint(&x), prepared.checkpoint(&gamma), mean, variance);
             prepared.finish(state, output)
         }
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     };
-    Some((
-        Tensor::from_primitive::<Autodiff<Flex>>(output),
-        Tensor::from_primitive::<Flex>(mean),
-        Tensor::from_primitive::<Flex>(variance),
-    ))
+    Some((Tensor::from_primitive::<Autodiff<Flex>>(output), statistics))
 }

@@ -41,6 +41,19 @@ impl Step {
     }
 }
 
+/// A run between two steps: the values that later ones read.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    slots: Vec<Option<Value>>,
+}
+
+impl Running {
+    /// A value that was computed and is still read, or a constant.
+    pub(crate) fn value(&self, constants: &[Option<Value>], id: ValueId) -> Option<Value> {
+        read(&self.slots, constants, id.into())
+    }
+}
+
 /// A model on a device, ready to run.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -288,45 +301,72 @@ impl Network {
         mode: &mut Mode,
         tap: &mut dyn FnMut(Slot, Value) -> Result<Value>,
     ) -> Result<Vec<Value>> {
+        let mut running = self.begin(inputs, tap)?;
+        for step in 0..self.steps.len() {
+            self.advance(&mut running, step, constants, mode, tap)?;
+        }
+        self.wanted.iter().map(|&id| running.value(constants, id).ok_or_else(|| self.missing(id.into()))).collect()
+    }
+
+    /// A run that has its inputs and did no step yet.
+    pub(crate) fn begin(
+        &self,
+        inputs: Vec<(ValueId, Value)>,
+        tap: &mut dyn FnMut(Slot, Value) -> Result<Value>,
+    ) -> Result<Running> {
         let mut slots: Vec<Option<Value>> = vec![None; self.constants.len()];
         for (id, value) in inputs {
             if let Some(slot) = slots.get_mut(Slot::from(id)) {
                 *slot = Some(tap(Slot::from(id), value)?);
             }
         }
-        let missing = |slot: Slot| {
-            let name = self.graph.values.iter().nth(slot).map(|(_, v)| v.name.clone()).unwrap_or_default();
-            Error::new(
-                Code::DataMismatch,
-                format!("the value {name:?} is not there: every input of the model must be given"),
-            )
-        };
-        for step in &self.steps {
-            let node = &self.graph.nodes[step.node];
-            let mut call_inputs = Vec::with_capacity(step.inputs.len());
-            for slot in &step.inputs {
-                call_inputs.push(match slot {
-                    None => None,
-                    Some(s) => Some(read(&slots, constants, *s).ok_or_else(|| missing(*s))?),
-                });
-            }
-            // Freed before the node runs, so that it may work in place on what only it holds.
-            for s in &step.last {
-                if let Some(slot) = slots.get_mut(*s) {
-                    *slot = None;
-                }
-            }
-            let outputs =
-                step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs).typed(&self.graph))?;
-            for (slot, value) in step.outputs.iter().zip(outputs) {
-                let Some(slot) = *slot else { continue };
-                let value = tap(slot, value)?;
-                if let Some(s) = slots.get_mut(slot).filter(|_| !step.last.contains(&slot)) {
-                    *s = Some(value);
-                }
+        Ok(Running { slots })
+    }
+
+    /// The nodes of the steps, in their order.
+    pub(crate) fn step_nodes(&self) -> impl ExactSizeIterator<Item = NodeId> {
+        self.steps.iter().map(|step| step.node)
+    }
+
+    /// Does one step of a run.
+    pub(crate) fn advance(
+        &self,
+        running: &mut Running,
+        step: usize,
+        constants: &[Option<Value>],
+        mode: &mut Mode,
+        tap: &mut dyn FnMut(Slot, Value) -> Result<Value>,
+    ) -> Result<()> {
+        let Some(step) = self.steps.get(step) else { return Ok(()) };
+        let node = &self.graph.nodes[step.node];
+        let mut inputs = Vec::with_capacity(step.inputs.len());
+        for slot in &step.inputs {
+            inputs.push(match slot {
+                None => None,
+                Some(s) => Some(read(&running.slots, constants, *s).ok_or_else(|| self.missing(*s))?),
+            });
+        }
+        // Freed before the node runs, so that it may work in place on what only it holds.
+        for s in &step.last {
+            if let Some(slot) = running.slots.get_mut(*s) {
+                *slot = None;
             }
         }
-        self.wanted.iter().map(|&id| read(&slots, constants, id.into()).ok_or_else(|| missing(id.into()))).collect()
+        let outputs = step.run(node, &mut Call::new(node, self.device.inner(), mode, inputs).typed(&self.graph))?;
+        for (slot, value) in step.outputs.iter().zip(outputs) {
+            let Some(slot) = *slot else { continue };
+            let value = tap(slot, value)?;
+            if let Some(s) = running.slots.get_mut(slot).filter(|_| !step.last.contains(&slot)) {
+                *s = Some(value);
+            }
+        }
+        Ok(())
+    }
+
+    fn missing(&self, slot: Slot) -> Error {
+        let name = self.graph.values.iter().nth(slot).map(|(_, v)| v.name.clone()).unwrap_or_default();
+        let what = format!("the value {name:?} is not there: every input of the model must be given");
+        Error::new(Code::DataMismatch, what)
     }
 
     /// Parameters by slot.

@@ -1,13 +1,14 @@
 //! Loops for the CPU on plain slices of 32-bit floats: convolutions over two axes with their gradients, and
-//! BatchNormalization in training. They know nothing of tensors, graphs or burn.
+//! BatchNormalization in training, and least squares. They know nothing of tensors, graphs or burn.
 //!
 //! A crate of its own because it must be optimised for speed where the module for the browser is optimised for size.
 
-#![cfg_attr(test, allow(clippy::indexing_slicing))]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod conv;
 mod correlate;
 mod geometry;
+mod least_squares;
 mod norm;
 mod simd;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod weights;
 
 pub use conv::{forward, input_gradient};
 pub use geometry::Geometry;
+pub use least_squares::{products, solve};
 pub use norm::{NormGradients, Normalised, Planes, norm_backward, norm_forward, plane_sums};
 pub use weights::weight_gradient;
 

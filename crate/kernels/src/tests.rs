@@ -1,6 +1,9 @@
 //! Every loop against the sums that define it, written down plainly.
 
-use crate::{Geometry, Planes, forward, input_gradient, norm_backward, norm_forward, plane_sums, weight_gradient};
+use crate::{
+    Geometry, Planes, forward, input_gradient, norm_backward, norm_forward, plane_sums, products, solve,
+    weight_gradient,
+};
 
 /// Numbers between -0.5 and 0.5 that repeat in every run.
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -21,7 +24,7 @@ fn close(got: &[f32], wanted: &[f64]) {
 }
 
 /// Calls `each` with the places in input, weights and output of every product of a convolution.
-fn products(g: &Geometry, mut each: impl FnMut(usize, usize, usize)) {
+fn each_product(g: &Geometry, mut each: impl FnMut(usize, usize, usize)) {
     let place = |i: usize, out: usize, k: usize| {
         (out * g.stride[i] + k * g.dilation[i]).checked_sub(g.begin[i]).filter(|&p| p < g.input[i])
     };
@@ -56,7 +59,7 @@ fn check(g: &Geometry) {
     let inputs = g.input[0] * g.input[1];
     let mut dx: Vec<f64> = (0..x.len()).map(|i| f64::from(start[i / inputs % (g.groups * g.channels)])).collect();
     let mut dw = vec![0.0; w.len()];
-    products(g, |xi, wi, yi| {
+    each_product(g, |xi, wi, yi| {
         y[yi] += f64::from(x[xi]) * f64::from(w[wi]);
         dx[xi] += f64::from(w[wi]) * f64::from(d[yi]);
         dw[wi] += f64::from(x[xi]) * f64::from(d[yi]);
@@ -147,4 +150,24 @@ fn normalisation_and_its_gradients_are_their_formulas() {
     close(&back.gamma, &by_gamma);
     close(&back.beta, &by_beta);
     close(&plane_sums(planes, &d), &by_beta);
+}
+
+#[test]
+fn least_squares_finds_what_made_the_numbers() {
+    let (rows, n, m) = (9000, 37, 3);
+    let x = numbers(rows * n, 8);
+    let truth: Vec<f64> = numbers(n * m, 9).into_iter().map(f64::from).collect();
+    let y: Vec<f32> = x
+        .chunks(n)
+        .flat_map(|row| {
+            truth.chunks(n).map(move |w| row.iter().zip(w).map(|(x, w)| f64::from(*x) * w).sum::<f64>() as f32)
+        })
+        .collect();
+    let gram = products(&x, &x, [n, n]);
+    let wanted: f64 = (0..rows).map(|r| f64::from(x[r * n + 4]) * f64::from(x[r * n + 30])).sum();
+    assert!((gram[4 * n + 30] - wanted).abs() < 1e-3, "{} {wanted}", gram[4 * n + 30]);
+    let mut found = products(&y, &x, [m, n]);
+    solve(gram, n, &mut found).unwrap();
+    found.iter().zip(&truth).for_each(|(f, t)| assert!((f - t).abs() < 1e-5, "{f} {t}"));
+    assert!(solve(vec![1.0, 2.0, 2.0, 1.0], 2, &mut [1.0, 1.0]).is_none(), "not positive definite");
 }

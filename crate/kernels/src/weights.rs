@@ -1,7 +1,7 @@
 //! A convolution's gradient by its weights.
 
 use crate::conv::{input_frame, taps};
-use crate::correlate::{TILE, images_at_once, rows_at_once};
+use crate::correlate::{PARTS, TILE, images_at_once, rows_at_once};
 use crate::geometry::{Frame, Geometry, Run, runs};
 use crate::simd::{Offsets, sum_positions, sum_taps};
 use pulp::{Arch, Simd, WithSimd};
@@ -17,10 +17,15 @@ const MANY: usize = 96;
 pub fn weight_gradient(g: &Geometry, x: &[f32], gradient: &[f32]) -> Vec<f32> {
     let area = g.channels * g.kernel[0] * g.kernel[1];
     let at_once = images_at_once(g.images, g.channels * input_frame(g).len());
-    let parts = crate::map_all(g.images.div_ceil(at_once), |chunk| {
-        let images = chunk * at_once..((chunk + 1) * at_once).min(g.images);
+    // As many sums are held as there are parts, however many images there are: they may be as large as the weights.
+    let each = g.images.div_ceil(PARTS).max(1);
+    let parts = crate::map_all(g.images.div_ceil(each), |part| {
         let mut sums = vec![0.0; g.groups * g.filters * area];
-        Arch::new().dispatch(Job { geometry: g, x, gradient, images, sums: &mut sums });
+        let all = part * each..((part + 1) * each).min(g.images);
+        for first in all.clone().step_by(at_once) {
+            let images = first..(first + at_once).min(all.end);
+            Arch::new().dispatch(Job { geometry: g, x, gradient, images, sums: &mut sums });
+        }
         sums
     });
     let mut parts = parts.into_iter();

@@ -78,7 +78,7 @@ fn batch_norm_train(call: &mut Call<'_>, epsilon: f64) -> Result<Vec<Value>> {
     let (output, mean, variance) = by_rank!(dims.len(), D => {
         let (x, scale, shift) = (x.float::<D>()?, scale.float()?, shift.float()?);
         Ok(match kernels::batch_norm_train(&x, &scale, &shift, epsilon) {
-            Some((y, mean, variance)) => (DeviceTensor::from(y), mean, variance),
+            Some((y, [mean, variance])) => (DeviceTensor::from(y), mean, variance),
             None => {
                 let y = module::batch_norm_train(x, scale, shift, epsilon);
                 (y.output.into(), y.mean.inner(), y.variance.inner())
