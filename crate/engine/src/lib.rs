@@ -11,6 +11,7 @@ pub mod eval;
 mod kernels;
 mod meaning;
 mod ops;
+pub mod recover;
 mod run;
 pub mod score;
 mod selftest;

@@ -181,6 +181,16 @@ fn conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
     })
 }
 
+/// The sizes of a convolution from the shapes of its input and weights; nothing over three axes.
+pub(crate) fn geometry(node: &Node, x: &[usize], w: &[usize]) -> Result<Option<Geometry>> {
+    let (batch, channels, input) = spatial(x)?;
+    let (filters, per_group, kernel) = spatial(w)?;
+    let groups = check_groups(node, channels, filters, per_group, false)?;
+    let window = Window::of(node, kernel.to_vec(), input)?;
+    window.check(batch * channels.max(filters), input)?;
+    Ok(window.geometry([batch, groups, channels / groups, filters / groups], input, &window.output(input)))
+}
+
 /// A convolution over one or two axes by the CPU's own kernels; nothing on another device.
 fn on_cpu(
     x: &DeviceTensor,

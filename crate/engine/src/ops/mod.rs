@@ -37,6 +37,7 @@ use burn::tensor::{Device, Tensor};
 use lopper_core::graph::{Graph, Node, ValueId};
 use lopper_core::onnx::DataType;
 
+pub(crate) use conv::geometry;
 use lopper_core::{Code, Error, Result};
 pub(crate) use norm::scale_shift;
 

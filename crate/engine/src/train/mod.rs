@@ -17,6 +17,7 @@ use lopper_core::onnx::{Model, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
 
 pub use optimizer::Optimizer;
+pub(crate) use parameters::write;
 pub use schedule::Schedule;
 
 /// How to train.
@@ -234,7 +235,7 @@ impl Trainer {
         let mut model = stored::inlined(model, [])?;
         for (name, tensor) in self.tensors().await? {
             let values = tensor.as_f32().unwrap_or_default();
-            parameters::write(&mut model, &Stored::from_f32(name, tensor.dims.clone(), values))?;
+            write(&mut model, &Stored::from_f32(name, tensor.dims.clone(), values))?;
         }
         Ok(model)
     }

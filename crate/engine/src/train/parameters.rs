@@ -62,7 +62,7 @@ pub(super) fn statistics(graph: &Graph) -> Vec<(String, Slot)> {
 }
 
 /// Puts a tensor in the place of the one of its name, which must have its shape.
-pub(super) fn write(model: &mut Model, tensor: &Tensor) -> Result<()> {
+pub(crate) fn write(model: &mut Model, tensor: &Tensor) -> Result<()> {
     let stranger = || {
         Error::new(
             Code::DataMismatch,
