@@ -1,7 +1,7 @@
 //! What can be written on the command line.
 
 use clap::{Args as Group, Parser, Subcommand};
-use lopper_pipeline::{Criterion, DeviceChoice, Normalizer, Reduction, Scope};
+use lopper_pipeline::{Criterion, DeviceChoice, Normalizer, Reduction, Scope, Stage, TuneOptions};
 use std::path::PathBuf;
 
 /// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
@@ -197,7 +197,16 @@ pub struct Tune {
     /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
     #[arg(long, value_name = "N", default_value = "imagenet")]
     pub normalize: String,
-    /// Passes over the images.
+    /// The model that MODEL was cut from, for stages of --recover that compare the two.
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<PathBuf>,
+    /// What is done before the first step, without gradients: bias, lstsq (both need --original), batchnorm.
+    #[arg(long, value_name = "STAGES", value_delimiter = ',', value_parser = stage)]
+    pub recover: Vec<Stage>,
+    /// Images that bias and lstsq look at, at most.
+    #[arg(long, value_name = "N", default_value_t = TuneOptions::RECOVER_IMAGES)]
+    pub recover_images: usize,
+    /// Passes over the images; 0 does only what --recover says.
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "steps")]
     pub epochs: usize,
     /// Steps in all, instead of whole passes.
@@ -274,6 +283,15 @@ fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
     let (group, list) = words.rsplit_once(':').ok_or("give a group and positions in it, as in GROUP:1,5,9")?;
     let position = |word: &str| word.trim().parse().map_err(|_| format!("{word:?} is no position of a channel"));
     Ok((group.to_owned(), list.split(',').map(position).collect::<Result<_, String>>()?))
+}
+
+fn stage(name: &str) -> Result<Stage, String> {
+    match name {
+        "bias" => Ok(Stage::Bias),
+        "lstsq" => Ok(Stage::Lstsq),
+        "batchnorm" => Ok(Stage::BatchNorm),
+        other => Err(format!("there is no stage {other:?}: use bias, lstsq or batchnorm")),
+    }
 }
 
 fn device(name: &str) -> Result<DeviceChoice, String> {

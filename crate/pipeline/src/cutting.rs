@@ -144,7 +144,12 @@ pub(crate) fn agrees(seen: &Agreement) -> bool {
 
 /// How far the masked original and a cut model agree on random input.
 pub(crate) async fn agreement(original: &Model, cut: &Model, mask: &[MaskEntry], seed: u64) -> Result<Agreement> {
-    let slices: Vec<MaskedSlices> = (mask.iter())
+    compare(original, cut, &slices(mask), seed).await
+}
+
+/// A report's mask as the engine takes it.
+pub(crate) fn slices(mask: &[MaskEntry]) -> Vec<MaskedSlices> {
+    (mask.iter())
         .map(|e| MaskedSlices {
             initializer: e.initializer.clone(),
             axis: e.axis,
@@ -154,6 +159,5 @@ pub(crate) async fn agreement(original: &Model, cut: &Model, mask: &[MaskEntry],
                 Block { axis: w.axis, low, high }
             }),
         })
-        .collect();
-    compare(original, cut, &slices, seed).await
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! What a session needs from whoever runs it: time, a place for progress, and a moment to listen.
 
+use crate::options::Stage;
 use serde::Serialize;
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -34,6 +35,15 @@ pub enum Progress {
         /// Stages so far.
         done: usize,
         /// Stages in all.
+        total: usize,
+    },
+    /// Layers or batches of a stage of recovery.
+    Recover {
+        /// The stage.
+        stage: Stage,
+        /// Layers or batches so far.
+        done: usize,
+        /// Layers or batches in all.
         total: usize,
     },
     /// A step of training.

@@ -14,7 +14,9 @@ mod evaluate;
 mod export;
 mod host;
 mod images;
+mod lost;
 mod options;
+mod recover;
 pub mod sample;
 mod sample_model;
 mod scores;
@@ -37,9 +39,11 @@ pub use lopper_core::{Class, Code, Error, Result};
 pub use lopper_engine::block_on;
 pub use lopper_engine::data::ImageLoader;
 pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
-pub use options::{DataOptions, TuneOptions, Which};
+pub use options::{DataOptions, Stage, TuneOptions, Which};
 pub use sample_model::train as train_sample;
 pub use scores::{ScoreOptions, WeightScores};
 pub use session::{Session, copy};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
-pub use summary::{ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, Thumbnail, TuneSummary, Unsupported};
+pub use summary::{
+    ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, Thumbnail, TuneSummary, Unsupported,
+};

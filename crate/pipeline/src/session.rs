@@ -6,6 +6,7 @@ use crate::describe;
 use crate::host::Control;
 use crate::images::Images;
 use crate::options::Which;
+use crate::recover::Reference;
 use crate::scores::ScoreOptions;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
@@ -53,6 +54,7 @@ pub struct Session {
     pub(crate) opened: Option<Opened>,
     pub(crate) images: Option<Images>,
     pub(crate) restored: Option<Restored>,
+    pub(crate) reference: Option<Reference>,
 }
 
 impl Default for Session {
@@ -64,7 +66,14 @@ impl Default for Session {
 impl Session {
     /// An empty session on the CPU.
     pub fn new() -> Self {
-        Self { control: Arc::default(), device: Device::cpu(), opened: None, images: None, restored: None }
+        Self {
+            control: Arc::default(),
+            device: Device::cpu(),
+            opened: None,
+            images: None,
+            restored: None,
+            reference: None,
+        }
     }
 
     /// The switch that pauses and cancels tasks of this session.
@@ -93,6 +102,7 @@ impl Session {
         let described = describe::opened(name, bytes.len() as u64, &graph, &channels, whole)?;
         self.images = None;
         self.restored = None;
+        self.reference = None;
         let opened = Opened {
             name: name.to_owned(),
             digest: OnceLock::new(),

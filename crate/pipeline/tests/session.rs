@@ -74,7 +74,7 @@ fn half() -> PlanOptions {
 }
 
 fn tuning(steps: usize) -> TuneOptions {
-    TuneOptions { epochs: 1, steps: Some(steps), learning_rate: 0.02, batch: 32, seed: 0, resume: false }
+    TuneOptions { epochs: 1, steps: Some(steps), learning_rate: 0.02, batch: 32, ..TuneOptions::default() }
 }
 
 fn sample() -> Session {
