@@ -24,5 +24,5 @@ pub use measured::Measured;
 pub use normalize::Normalizer;
 pub use positions::{Positions, Rows};
 pub use rank::ascending;
-pub use reduce::{Reduction, Scoring, channel_scores, group_scores};
+pub use reduce::{Reduction, Scoring, group_scores};
 pub use weights::{Scorer, weight_scores};
