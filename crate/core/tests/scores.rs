@@ -183,7 +183,8 @@ fn one_group(text: &str, name: &str, criterion: &Criterion, reduction: Reduction
     by_group(&graph, &channels, criterion, reduction).swap_remove(at)
 }
 
-/// `b` covers all four channels of the sum, `a` only the middle two: a mean over all members would halve the outer ones.
+/// `b` covers all four channels of the sum, `a` only the middle two: a mean over all members would halve the outer
+/// ones.
 #[test]
 fn a_mean_counts_the_members_that_cover_a_position() {
     let text = "<opset 17> (float[N,1,1,1] x) => (float[N,1,1,1] y)
@@ -207,7 +208,8 @@ fn a_mean_counts_the_members_that_cover_a_position() {
     assert_eq!(of(Reduction::First), [3.0, 1.0, 2.0, 6.0]);
 }
 
-/// A linear layer behind a Flatten reads each channel at every place of its map; biases and running statistics count for nothing.
+/// A linear layer behind a Flatten reads each channel at every place of its map; biases and running statistics count
+/// for nothing.
 #[test]
 fn a_group_norm_holds_consumers_gains_and_repeated_inputs() {
     let text = "<opset 17> (float[N,1,1,2] x) => (float[N,1] y)
@@ -291,7 +293,8 @@ fn a_criterion_that_looks_at_images_says_what_it_needs() {
 /// With all that has gone still in the distances, the third step would see three filters of zeros in the way.
 #[test]
 fn what_has_gone_is_no_neighbour_in_the_next_step() {
-    // Filters at 1, 2, 10, 11, 12: of all, that at 10 is the nearest; then that at 11; were their zeros still counted, 1 would be.
+    // Filters at 1, 2, 10, 11, 12: of all, that at 10 is the nearest; then that at 11; were their zeros still counted,
+    // 1 would be.
     let (graph, channels) = graph(
         "<opset 17> (float[N,1,1,1] x) => (float[N,1,1,1] y)
         <float[5,1,1,1] a = {1,2,10,11,12}, float[1,5,1,1] c = {1,1,1,1,1}> { p = Conv (x, a) y = Conv (p, c) }",

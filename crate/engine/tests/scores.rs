@@ -175,7 +175,8 @@ fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919 + seed * 104_729 + 13) % 1009) as f32 / 504.5 - 1.0).collect()
 }
 
-/// A grouped convolution, a transposed one in blocks, a depthwise one, and linear layers stored either way; weights by name.
+/// A grouped convolution, a transposed one in blocks, a depthwise one, and linear layers stored either way; weights by
+/// name.
 const SHAPES: [(&str, &[usize]); 6] =
     [("a", &[4, 1, 2, 2]), ("b", &[4, 3, 2, 2]), ("d", &[6, 1, 1, 1]), ("g", &[24, 5]), ("h", &[4, 5]), ("m", &[4, 3])];
 

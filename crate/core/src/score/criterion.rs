@@ -7,7 +7,8 @@ use std::fmt;
 
 /// What makes a channel important (CRITERIA.md, sections 2 to 4). A small score goes first.
 ///
-/// As text it is its name; `lp(3)` and `fpgm_mixed(0.2)` carry a number, and `l1:0.7,fpgm_l2:0.3` is a weighted mixture.
+/// As text it is its name; `lp(3)` and `fpgm_mixed(0.2)` carry a number, and `l1:0.7,fpgm_l2:0.3` is a weighted
+/// mixture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Criterion {
@@ -51,7 +52,8 @@ pub enum Criterion {
     GateTaylorSqPerImage,
     /// Absolute gradient in a gate, summed over batches (You et al., Gate Decorator, NeurIPS 2019).
     GbnAbs,
-    /// Half the sum of squared weights times squared gradients of single images (LeCun et al., Optimal Brain Damage, 1989).
+    /// Half the sum of squared weights times squared gradients of single images (LeCun et al., Optimal Brain Damage,
+    /// 1989).
     FisherObd,
     /// Mean absolute activation.
     ActivationMeanAbs,

@@ -1,7 +1,7 @@
 //! Scores of channels: importance, small goes first.
 //!
-//! A criterion gives every producer one number per filter; reductions over the members of a group and normalisers over its
-//! channels make them one number a channel that can be compared in the chosen scope.
+//! A criterion gives every producer one number per filter; reductions over the members of a group and normalisers over
+//! its channels make them one number a channel that can be compared in the chosen scope.
 
 mod criterion;
 mod fpgm;

@@ -70,9 +70,9 @@ impl Scoring<'_> {
     }
 }
 
-/// One number for each channel of each group that is wanted, before groups are compared, and 0 for the others. Channels whose class is
-/// `gone` count for nothing. The terms of a mixture are normalised over the channels that are left, by their mean unless another
-/// normaliser is chosen.
+/// One number for each channel of each group that is wanted, before groups are compared, and 0 for the others. Channels
+/// whose class is `gone` count for nothing. The terms of a mixture are normalised over the channels that are left, by
+/// their mean unless another normaliser is chosen.
 ///
 /// # Errors
 /// As [`Scorer::filters`], and when a score is infinite or not a number.
@@ -131,9 +131,9 @@ impl Total {
 
 /// One number for each channel of each group that is wanted by one criterion, and none for the others.
 ///
-/// Members are the producers; for [`Criterion::GroupNorm`] consumers and the scales of normalisations as well. Where a channel has
-/// several positions in one member (the gates of a recurrent layer, a map that a linear layer reads), their mean counts, for
-/// `group_norm` their sum. Every parameter is read once, however many groups stand in it.
+/// Members are the producers; for [`Criterion::GroupNorm`] consumers and the scales of normalisations as well. Where a
+/// channel has several positions in one member (the gates of a recurrent layer, a map that a linear layer reads), their
+/// mean counts, for `group_norm` their sum. Every parameter is read once, however many groups stand in it.
 ///
 /// # Errors
 /// As [`Scorer::filters`].
@@ -172,17 +172,6 @@ fn reduced(
         let class_at = |k: usize| bundle.ids.get(k).and_then(|&id| table.get(id as usize)).copied();
         let present = |k: usize| class_at(k).is_none_or(|class| !gone.contains(&class));
         let scores = scorer.filters(criterion, value, &Positions::of(bundle), &present)?;
-        if scores.len() != bundle.ids.len() {
-            return Err(Error::new(
-                Code::Unsupported,
-                format!(
-                    "{criterion} has no score for {:?}: {} numbers for {} channels; lock the group or choose another criterion",
-                    graph.values[value].name,
-                    scores.len(),
-                    bundle.ids.len()
-                ),
-            ));
-        }
         let classes = || (0..bundle.ids.len()).filter_map(class_at).map(|class| class as usize);
         for (class, score) in classes().zip(&scores) {
             if let Some(total) = own.get_mut(class) {
