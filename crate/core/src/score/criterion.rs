@@ -152,6 +152,12 @@ impl Criterion {
         }
     }
 
+    /// Whether it, or a term of a mixture, compares every filter with every other: work that is worth a device.
+    pub fn compares(&self) -> bool {
+        let compares = |c: &Criterion| matches!(c, Criterion::FpgmL2 | Criterion::FpgmL1 | Criterion::FpgmCosine);
+        self.terms().iter().any(|(c, _)| compares(c))
+    }
+
     /// The same criterion with another exponent, share that goes by norm, or seed, wherever it has one.
     pub fn with(self, exponent: Option<f64>, norm_rate: Option<f64>, seed: Option<u64>) -> Self {
         match self {

@@ -50,8 +50,7 @@ impl Sample {
 pub fn measurable<'a>(criterion: &'a Criterion, device: &Device) -> Vec<&'a Criterion> {
     let mut out: Vec<&Criterion> = Vec::new();
     for (term, _) in criterion.terms() {
-        let here =
-            term.needs() != Needs::Weights || (device.kind() == DeviceKind::Gpu && distances::distance(term).is_some());
+        let here = term.needs() != Needs::Weights || (device.kind() == DeviceKind::Gpu && term.compares());
         if here && !out.contains(&term) {
             out.push(term);
         }
