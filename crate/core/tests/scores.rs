@@ -6,9 +6,7 @@ use lopper_core::channels::{Channels, Role};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::plan::{PlanOptions, Scope, Target, plan};
-use lopper_core::score::{
-    Criterion, Measured, Normalizer, Reduction, Scoring, channel_scores, group_scores, weight_scores,
-};
+use lopper_core::score::{Criterion, Measured, Normalizer, Reduction, Scoring, group_scores, weight_scores};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -112,16 +110,7 @@ fn group_norms_of_whole_groups() {
         let graph = open(&folder, file);
         let channels = Channels::analyze(&graph);
         let table = channels.class_table();
-        let all = group_scores(
-            &graph,
-            &channels,
-            |_| true,
-            &Criterion::GroupNorm,
-            Reduction::Sum,
-            Measured::none(),
-            &HashSet::new(),
-        );
-        let all = all.unwrap();
+        let all = by_group(&graph, &channels, &Criterion::GroupNorm, Reduction::Sum);
         let mut seen = 0;
         for (name, want) in golden["groups"].as_object().unwrap() {
             let want_scores = floats(&want["group_norm_sum"]);
@@ -159,25 +148,27 @@ fn every_reduction_and_normaliser_on_one_group() {
     let graph = open(&folder, FILES[0]);
     let channels = Channels::analyze(&graph);
     let at = channels.groups.iter().position(|g| g.name == example["group"].as_str().unwrap()).unwrap();
-    let none = HashSet::new();
     for (name, reduction) in Reduction::ALL {
-        let all =
-            group_scores(&graph, &channels, |g| g == at, &Criterion::GroupNorm, *reduction, Measured::none(), &none);
-        let error = error(&all.unwrap()[at], &floats(&example["reductions"][name]));
+        let all = by_group(&graph, &channels, &Criterion::GroupNorm, *reduction);
+        let error = error(&all[at], &floats(&example["reductions"][name]));
         assert!(error < 1e-6, "{name}: {error:e}");
     }
     for (name, normalizer) in Normalizer::ALL {
-        let scoring = Scoring {
-            criterion: &Criterion::GroupNorm,
-            reduction: None,
-            normalizer: Some(*normalizer),
-            compared: true,
-            measured: Measured::none(),
-        };
-        let all = channel_scores(&graph, &channels, |g| g == at, &scoring, &none).unwrap();
+        let scoring = Scoring { normalizer: Some(*normalizer), ..scoring(&Criterion::GroupNorm) };
+        let mut all = group_scores(&graph, &channels, |g| g == at, &scoring, &HashSet::new()).unwrap();
+        scoring.between_groups().apply(&mut all[at]);
         let error = error(&all[at], &floats(&example["normalisers_of_sum"][name]));
         assert!(error < 1e-6, "{name}: {error:e}");
     }
+}
+
+fn scoring(criterion: &Criterion) -> Scoring<'_> {
+    Scoring { criterion, reduction: None, normalizer: None, measured: Measured::none() }
+}
+
+fn by_group(graph: &Graph, channels: &Channels, criterion: &Criterion, reduction: Reduction) -> Vec<Vec<f64>> {
+    let scoring = Scoring { reduction: Some(reduction), ..scoring(criterion) };
+    group_scores(graph, channels, |_| true, &scoring, &HashSet::new()).unwrap()
 }
 
 fn graph(text: &str) -> (Graph, Channels) {
@@ -189,13 +180,11 @@ fn graph(text: &str) -> (Graph, Channels) {
 fn one_group(text: &str, name: &str, criterion: &Criterion, reduction: Reduction) -> Vec<f64> {
     let (graph, channels) = graph(text);
     let at = channels.groups.iter().position(|g| g.name == name).unwrap();
-    let measured = Measured::none();
-    group_scores(&graph, &channels, |g| g == at, criterion, reduction, measured, &HashSet::new())
-        .unwrap()
-        .swap_remove(at)
+    by_group(&graph, &channels, criterion, reduction).swap_remove(at)
 }
 
-/// `b` covers all four channels of the sum, `a` only the middle two: a mean over all members would halve the outer ones.
+/// `b` covers all four channels of the sum, `a` only the middle two: a mean over all members would halve the outer
+/// ones.
 #[test]
 fn a_mean_counts_the_members_that_cover_a_position() {
     let text = "<opset 17> (float[N,1,1,1] x) => (float[N,1,1,1] y)
@@ -203,9 +192,7 @@ fn a_mean_counts_the_members_that_cover_a_position() {
         { p = Conv (x, a) q = Conv (x, b) r = Pad (p, pads) s = Add (r, q) y = Conv (s, c) }";
     let (graph, channels) = graph(text);
     let of = |reduction: Reduction| -> Vec<f64> {
-        let all =
-            group_scores(&graph, &channels, |_| true, &Criterion::L1, reduction, Measured::none(), &HashSet::new());
-        let (all, table) = (all.unwrap(), channels.class_table());
+        let (all, table) = (by_group(&graph, &channels, &Criterion::L1, reduction), channels.class_table());
         let bundle = channels.layouts[&graph.require("c").unwrap()].at(1).unwrap();
         let find = |class: u32| {
             let mut groups = channels.groups.iter().enumerate();
@@ -221,7 +208,8 @@ fn a_mean_counts_the_members_that_cover_a_position() {
     assert_eq!(of(Reduction::First), [3.0, 1.0, 2.0, 6.0]);
 }
 
-/// A linear layer behind a Flatten reads each channel at every place of its map; biases and running statistics count for nothing.
+/// A linear layer behind a Flatten reads each channel at every place of its map; biases and running statistics count
+/// for nothing.
 #[test]
 fn a_group_norm_holds_consumers_gains_and_repeated_inputs() {
     let text = "<opset 17> (float[N,1,1,2] x) => (float[N,1] y)
@@ -256,17 +244,18 @@ fn a_mixture_is_the_sum_of_normalised_scores() {
     let (graph, channels) = graph(text);
     let at = channels.groups.iter().position(|g| g.name == "a").unwrap();
     let mix = Criterion::parse("l1:0.7,fpgm_l2:0.3").unwrap();
-    let of = |normalizer: Option<Normalizer>, compared: bool| {
-        let scoring = Scoring { criterion: &mix, reduction: None, normalizer, compared, measured: Measured::none() };
-        channel_scores(&graph, &channels, |g| g == at, &scoring, &HashSet::new()).unwrap().swap_remove(at)
+    let of = |normalizer: Option<Normalizer>| {
+        let scoring = Scoring { normalizer, ..scoring(&mix) };
+        assert_eq!(scoring.between_groups(), Normalizer::None, "its terms are normalised already");
+        group_scores(&graph, &channels, |g| g == at, &scoring, &HashSet::new()).unwrap().swap_remove(at)
     };
     // l1 is 1 2 6 with mean 3; distances are 6 5 9 with mean 20/3.
     let want = [1.0 / 3.0, 2.0 / 3.0, 2.0].iter().zip([0.9, 0.75, 1.35]).map(|(a, b)| 0.7 * a + 0.3 * b);
     let want: Vec<f64> = want.collect();
-    assert!(error(&of(None, false), &want) < 1e-12 && error(&of(None, true), &want) < 1e-12);
+    assert!(error(&of(None), &want) < 1e-12);
     let by_max: Vec<f64> =
         [1.0, 2.0, 6.0].iter().zip([6.0, 5.0, 9.0]).map(|(a, b)| 0.7 * a / 6.0 + 0.3 * b / 9.0).collect();
-    assert!(error(&of(Some(Normalizer::Max), true), &by_max) < 1e-12);
+    assert!(error(&of(Some(Normalizer::Max)), &by_max) < 1e-12);
     let by_weight = weight_scores(&graph, &mix, None, Measured::none());
     assert!(error(by_weight[0].1.as_ref().unwrap(), &want) < 1e-12);
 }
@@ -304,7 +293,8 @@ fn a_criterion_that_looks_at_images_says_what_it_needs() {
 /// With all that has gone still in the distances, the third step would see three filters of zeros in the way.
 #[test]
 fn what_has_gone_is_no_neighbour_in_the_next_step() {
-    // Filters at 1, 2, 10, 11, 12: of all, that at 10 is the nearest; then that at 11; were their zeros still counted, 1 would be.
+    // Filters at 1, 2, 10, 11, 12: of all, that at 10 is the nearest; then that at 11; were their zeros still counted,
+    // 1 would be.
     let (graph, channels) = graph(
         "<opset 17> (float[N,1,1,1] x) => (float[N,1,1,1] y)
         <float[5,1,1,1] a = {1,2,10,11,12}, float[1,5,1,1] c = {1,1,1,1,1}> { p = Conv (x, a) y = Conv (p, c) }",

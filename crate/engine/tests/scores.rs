@@ -5,7 +5,7 @@ mod support;
 
 use lopper_core::Code;
 use lopper_core::graph::Graph;
-use lopper_core::onnx::{Model, Tensor};
+use lopper_core::onnx::{Model, Tensor, tensor_proto};
 use lopper_core::score::{Criterion, Measured};
 use lopper_engine::data::{Dataset, ImageSpec, Normalization};
 use lopper_engine::eval::evaluate;
@@ -175,17 +175,23 @@ fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919 + seed * 104_729 + 13) % 1009) as f32 / 504.5 - 1.0).collect()
 }
 
-/// A grouped convolution, a transposed one in blocks, a depthwise one, and linear layers stored either way; weights by name.
+/// A grouped convolution, a transposed one in blocks, a depthwise one, and linear layers stored either way; weights by
+/// name.
 const SHAPES: [(&str, &[usize]); 6] =
     [("a", &[4, 1, 2, 2]), ("b", &[4, 3, 2, 2]), ("d", &[6, 1, 1, 1]), ("g", &[24, 5]), ("h", &[4, 5]), ("m", &[4, 3])];
 
-fn layers(weights: &[Vec<f32>]) -> Model {
-    let text = "<opset 17> (float[N,2,2,2] x) => (float[N,3] y)
+const TEXT: &str = "<opset 17> (float[N,2,2,2] x) => (float[N,3] y)
         <float[4,1,2,2] a, float[4,3,2,2] b, float[6,1,1,1] d, float[24,5] g, float[4,5] h, float[4,3] m, float[6] bias>
         { p = Conv <group = 2, pads = [0,0,1,1]> (x, a) q = Tanh (p)
           r = ConvTranspose <group = 2, strides = [2,2], pads = [1,1,1,1]> (q, b, bias)
           s = Conv <group = 6> (r, d) t = Tanh (s) f = Flatten (t)
           u = Gemm (f, g) v = Tanh (u) w = Gemm <transB = 1> (v, h) y = MatMul (w, m) }";
+
+fn layers(weights: &[Vec<f32>]) -> Model {
+    layers_of(weights, TEXT)
+}
+
+fn layers_of(weights: &[Vec<f32>], text: &str) -> Model {
     let mut parsed = lopper_core::text::parse(text).unwrap();
     for ((name, dims), values) in SHAPES.iter().zip(weights) {
         put(&mut parsed, name, dims, values);
@@ -195,10 +201,10 @@ fn layers(weights: &[Vec<f32>]) -> Model {
 }
 
 fn put(model: &mut Model, name: &str, dims: &[usize], values: &[f32]) {
-    let text = Tensor::from_f32(name, dims.to_vec(), values);
-    let place = model.graph_mut().initializer.iter_mut().find(|t| t.name.as_deref() == Some(name)).unwrap();
-    place.raw_data = Some(text.data);
-    place.float_data.clear();
+    let tensor = Tensor::from_f32(name, dims.to_vec(), values);
+    let graph = model.proto.graph.as_option_mut().unwrap();
+    let place = graph.initializer.iter_mut().find(|t| t.name.as_deref() == Some(name)).unwrap();
+    *place = tensor_proto(&tensor);
 }
 
 fn weights() -> Vec<Vec<f32>> {
@@ -234,7 +240,7 @@ fn slope(weight: usize, elements: &[usize], batch: &Sample) -> f64 {
         elements.iter().for_each(|&e| all[weight][e] *= 1.0 + share);
         loss(&all, batch)
     };
-    (by(0.01) - by(-0.01)) / 0.02
+    (by(0.02) - by(-0.02)) / 0.04
 }
 
 /// Elements of each filter, found by walking through the axes.
@@ -263,7 +269,7 @@ fn gradients_of_all_kinds_of_layers_are_slopes_of_the_loss() {
         let of = |f: &dyn Fn(&Vec<usize>) -> f64| -> Vec<f64> { filters.iter().map(f).collect() };
         let check = |criterion: &C, want: Vec<f64>| {
             let got = scores(&measured, criterion, name);
-            assert!(error(&got, &want) < 0.01, "{criterion} {name}: {got:?} {want:?}");
+            assert!(error(&got, &want) < 0.02, "{criterion} {name}: {got:?} {want:?}");
         };
         let single =
             |f: &Vec<usize>, term: fn(f64) -> f64| f.iter().map(|&e| term(slope(at, &[e], &batch))).sum::<f64>();
@@ -412,11 +418,8 @@ fn what_is_missing_is_said() {
 #[test]
 fn a_fixed_batch_sees_single_images() {
     let open = layers(&weights());
-    let mut fixed = open.clone();
-    for input in &mut fixed.graph_mut().input {
-        let shape = input.r#type.as_option_mut().unwrap();
-        support::fix_batch(shape, 4);
-    }
+    let text = "float[N,2,2,2] x";
+    let fixed = layers_of(&weights(), &TEXT.replace(text, &text.replace('N', "4")));
     let criteria = [Criterion::FisherObd];
     let of = |m: &Model| measured(m, &Device::cpu(), &criteria, vec![images(4)]);
     let (a, b) = (of(&open), of(&fixed));

@@ -82,7 +82,8 @@ impl Session {
 }
 
 impl Session {
-    /// A plan; criteria that look at images are measured before each of its steps, on the images of the last [`Session::score`].
+    /// A plan; criteria that look at images are measured before each of its steps, on the images of the last
+    /// [`Session::score`].
     async fn planned(&self, opened: &Opened, options: &PlanOptions, host: &impl Host) -> Result<Plan> {
         let mut planner = Planner::new(&opened.graph, &opened.channels, options)?;
         let images = opened.measured.as_ref().map(|m| m.0.clone()).unwrap_or_default();
@@ -114,7 +115,8 @@ impl CutState {
     }
 }
 
-/// Runs the masked original and the cut model side by side. Returns why it could not, if the engine cannot run the model.
+/// Runs the masked original and the cut model side by side. Returns why it could not, if the engine cannot run the
+/// model.
 async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Option<String>> {
     report.device = "CPU".to_owned();
     match agreement(&opened.model, cut, &report.mask, report.recipe.seed).await {

@@ -36,11 +36,12 @@ pub struct WeightScores {
 }
 
 impl Session {
-    /// Scores every filter of every convolution and linear layer. Criteria that look at images see the training images of those that are
-    /// loaded, in their order; what is measured is kept for plans and cuts.
+    /// Scores every filter of every convolution and linear layer. Criteria that look at images see the training images
+    /// of those that are loaded, in their order; what is measured is kept for plans and cuts.
     ///
     /// # Errors
-    /// When no weight has such a score, images are needed and missing or do not fit, the device fails, or with [`Code::Cancelled`].
+    /// When no weight has such a score, images are needed and missing or do not fit, the device fails, or with
+    /// [`Code::Cancelled`].
     pub async fn score(
         &mut self,
         criterion: &Criterion,
@@ -69,7 +70,8 @@ impl Session {
         if out.scores.is_empty() { Err(first.unwrap_or_else(none)) } else { Ok(out) }
     }
 
-    /// What criteria see on images or are worth a device for; of a graph of the opened model, of which some may be masked.
+    /// What criteria see on images or are worth a device for; of a graph of the opened model, of which some may be
+    /// masked.
     pub(crate) async fn measure(
         &self,
         graph: &Graph,

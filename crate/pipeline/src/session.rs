@@ -177,8 +177,8 @@ impl Session {
         opened.channels.why_together(&opened.graph, a, b)
     }
 
-    /// What a cut would bring. A criterion that looks at images has to be scored by before, see [`Session::score`]; an estimate in
-    /// several steps then takes these scores in each, where a cut measures anew.
+    /// What a cut would bring. A criterion that looks at images has to be scored by before, see [`Session::score`]; an
+    /// estimate in several steps then takes these scores in each, where a cut measures anew.
     ///
     /// # Errors
     /// When no model is open or the plan cannot be made as asked.

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Code, Control, Host, HostTensor, PlanOptions, Progress, Session, Target, TuneOptions, Unproved, Which, block_on,
+    Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, ScoreOptions, Session, Target, TuneOptions,
+    Unproved, Which, block_on,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -156,6 +157,29 @@ fn a_cancelled_evaluation_says_so() {
     let notes = Notes { cancel_at: Some((1, session.control())), ..Notes::new() };
     assert_eq!(block_on(session.evaluate(Which::Original, None, &notes)).unwrap_err().code(), Code::Cancelled);
     assert!(block_on(session.evaluate(Which::Original, Some(10), &Notes::new())).is_ok());
+}
+
+#[test]
+fn a_cut_by_gradients_measures_before_every_step() {
+    let mut session = sample();
+    let gates = PlanOptions { criterion: Criterion::GbnAbs, steps: 2, ..half() };
+    let few = ScoreOptions { batch: 16, limit: Some(48) };
+    assert_eq!(session.plan(&gates).unwrap_err().code(), Code::Usage, "nothing was measured yet");
+    let host = Notes::new();
+    let seen = block_on(session.score(&gates.criterion, None, &few, &host)).unwrap();
+    assert!(!seen.scores.is_empty() && seen.left_out.is_empty());
+    let told = |host: &Notes| host.progress.borrow().iter().filter(|p| matches!(p, Progress::Score { .. })).count();
+    assert_eq!(told(&host), 1 + 3);
+    session.plan(&gates).unwrap();
+    let host = Notes::new();
+    block_on(session.cut(&gates, &host)).unwrap();
+    // The first step takes what is known, the second looks at the same 48 images again.
+    assert_eq!(told(&host), 1 + 3);
+
+    let control = session.control();
+    let host = Notes { cancel_at: Some((2, control)), ..Notes::new() };
+    let e = block_on(session.score(&Criterion::Apoz, None, &few, &host)).unwrap_err();
+    assert_eq!(e.code(), Code::Cancelled);
 }
 
 #[test]

@@ -21,16 +21,18 @@ impl Measure {
     }
 }
 
-/// Opens the device and loads images if the criterion looks at some. Says whether it does.
+/// Opens the device where the criterion has work for one, and loads images if it looks at some. Says whether it does.
 pub fn prepare(session: &mut Session, measure: &Measure, terminal: &Terminal) -> Result<bool> {
-    let needs = measure.criterion.needs();
-    if needs == Needs::Weights {
+    let by_images = measure.criterion.needs() != Needs::Weights;
+    if by_images || measure.criterion.compares() {
+        block_on(session.device(measure.device))?;
+    }
+    if !by_images {
         if measure.data.is_some() {
             eprintln!("lopper: the criterion {} looks at weights only: no images are read", measure.criterion);
         }
         return Ok(false);
     }
-    block_on(session.device(measure.device))?;
     let Some(data) = &measure.data else { return Ok(true) };
     let options = DataOptions { normalize: measure.normalize.clone(), seed: 0, validation: Some(0.0), test: Some(0.0) };
     block_on(session.load_data(&files::name(data), files::images(data)?, &options, terminal))

@@ -151,8 +151,8 @@ pub trait Operator: Sync {
         None
     }
 
-    /// Whether the operator only renames and reorders axes: `Some(None)` if elements keep their order, `Some(Some(order))` for
-    /// a transposition of so many axes.
+    /// Whether the operator only renames and reorders axes: `Some(None)` if elements keep their order,
+    /// `Some(Some(order))` for a transposition of so many axes.
     fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
         None
     }

@@ -105,13 +105,7 @@ impl PlanOptions {
 
     /// How the plan's channels are scored.
     pub fn scoring<'a>(&'a self, measured: &'a Measured) -> Scoring<'a> {
-        Scoring {
-            criterion: &self.criterion,
-            reduction: self.reduction,
-            normalizer: self.normalizer,
-            compared: self.scope != Scope::Group,
-            measured,
-        }
+        Scoring { criterion: &self.criterion, reduction: self.reduction, normalizer: self.normalizer, measured }
     }
 
     /// # Errors

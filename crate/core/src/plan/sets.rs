@@ -1,10 +1,10 @@
 //! Channels that lose equal shares, in the order in which they go.
 
 use super::{PlanOptions, Scope};
-use crate::channels::Channels;
+use crate::channels::{Channels, Group};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::score::{Measured, channel_scores};
+use crate::score::{Measured, group_scores};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Share of a group's channels that stays whatever their scores, in global scope.
@@ -49,7 +49,14 @@ pub(super) fn sets(
     measured: &Measured,
 ) -> Result<Vec<Set>> {
     let wanted = |g: usize| limits.get(g).is_some_and(Option::is_none);
-    let scores = channel_scores(graph, channels, wanted, &options.scoring(measured), gone)?;
+    let all = group_scores(graph, channels, wanted, &options.scoring(measured), gone)?;
+    let scores: Vec<Vec<f64>> = (channels.groups.iter().zip(&all).enumerate())
+        .map(
+            |(g, (group, own))| {
+                if wanted(g) { scored(group, own, options, gone) } else { vec![0.0; group.classes.len()] }
+            },
+        )
+        .collect();
     let mut free: Vec<Vec<bool>> = channels.groups.iter().map(|g| vec![true; g.classes.len()]).collect();
     let mut drafts: Vec<(bool, Cells)> = Vec::new();
     for b in &channels.balances {
@@ -135,6 +142,17 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
         }
     }
     out
+}
+
+/// Scores of a group's channels, normalised over those that are left; minus infinity for the others.
+fn scored(group: &Group, all: &[f64], options: &PlanOptions, gone: &HashSet<u32>) -> Vec<f64> {
+    let stays = |k: usize| group.classes.get(k).is_some_and(|c| !gone.contains(c));
+    let mut left: Vec<f64> = all.iter().enumerate().filter(|(k, _)| stays(*k)).map(|(_, s)| *s).collect();
+    if options.scope == Scope::Global {
+        options.scoring(Measured::none()).between_groups().apply(&mut left);
+    }
+    let mut left = left.into_iter();
+    (0..all.len()).map(|k| if stays(k) { left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY }).collect()
 }
 
 fn build_set(

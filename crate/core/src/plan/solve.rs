@@ -43,8 +43,8 @@ pub struct Plan {
 /// Plans a cut by a criterion that looks at weights only.
 ///
 /// # Errors
-/// When options are out of range, a lock matches nothing, no group can be cut, the target cannot be reached, or the criterion needs
-/// more than weights.
+/// When options are out of range, a lock matches nothing, no group can be cut, the target cannot be reached, or the
+/// criterion needs more than weights.
 pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Plan> {
     let mut planner = Planner::new(graph, channels, options)?;
     while let Some(now) = planner.next_graph()? {
@@ -107,7 +107,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// One step by the scores of what [`Planner::next_graph`] gave; `measured` holds those of criteria that look at images.
+    /// One step by the scores of what [`Planner::next_graph`] gave; `measured` holds those of criteria that look at
+    /// images.
     ///
     /// # Errors
     /// When no group can be cut, the target cannot be reached, or a score is missing.
@@ -191,7 +192,8 @@ fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<V
     Ok(channels.groups.iter().zip(&names).map(|(g, n)| limit(g, n)).collect())
 }
 
-/// Names by which a group can be locked: its own, those of what makes or accompanies its channels, and of the nodes that read these.
+/// Names by which a group can be locked: its own, those of what makes or accompanies its channels, and of the nodes
+/// that read these.
 fn names_of<'a>(graph: &'a Graph, group: &'a Group) -> Vec<&'a str> {
     let mut out = vec![group.name.as_str()];
     for site in group.sites.iter().filter(|s| s.role != Role::Consumer) {

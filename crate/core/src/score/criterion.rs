@@ -7,7 +7,8 @@ use std::fmt;
 
 /// What makes a channel important (CRITERIA.md, sections 2 to 4). A small score goes first.
 ///
-/// As text it is its name; `lp(3)` and `fpgm_mixed(0.2)` carry a number, and `l1:0.7,fpgm_l2:0.3` is a weighted mixture.
+/// As text it is its name; `lp(3)` and `fpgm_mixed(0.2)` carry a number, and `l1:0.7,fpgm_l2:0.3` is a weighted
+/// mixture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Criterion {
@@ -51,7 +52,8 @@ pub enum Criterion {
     GateTaylorSqPerImage,
     /// Absolute gradient in a gate, summed over batches (You et al., Gate Decorator, NeurIPS 2019).
     GbnAbs,
-    /// Half the sum of squared weights times squared gradients of single images (LeCun et al., Optimal Brain Damage, 1989).
+    /// Half the sum of squared weights times squared gradients of single images (LeCun et al., Optimal Brain Damage,
+    /// 1989).
     FisherObd,
     /// Mean absolute activation.
     ActivationMeanAbs,
@@ -148,6 +150,12 @@ impl Criterion {
             C::Mix(terms) => terms.iter().map(|t| t.0.needs()).max().unwrap_or(Needs::Weights),
             _ => Needs::Weights,
         }
+    }
+
+    /// Whether it, or a term of a mixture, compares every filter with every other: work that is worth a device.
+    pub fn compares(&self) -> bool {
+        let compares = |c: &Criterion| matches!(c, Criterion::FpgmL2 | Criterion::FpgmL1 | Criterion::FpgmCosine);
+        self.terms().iter().any(|(c, _)| compares(c))
     }
 
     /// The same criterion with another exponent, share that goes by norm, or seed, wherever it has one.

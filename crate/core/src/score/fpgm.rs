@@ -1,7 +1,8 @@
 //! `fpgm_l2`, `fpgm_l1`, `fpgm_cosine` and `fpgm_mixed`: how far a filter is from the producer's others.
 //!
-//! He et al., Filter Pruning via Geometric Median, CVPR 2019. A filter near all others can be made up for by them. Distances
-//! are taken from differences, element by element: from products of filters, those of near-equal filters would cancel.
+//! He et al., Filter Pruning via Geometric Median, CVPR 2019. A filter near all others can be made up for by them.
+//! Distances are taken from differences, element by element: from products of filters, those of near-equal filters
+//! would cancel.
 
 use super::Rows;
 use super::rank::ascending;
@@ -123,8 +124,8 @@ fn add(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
     lanes.iter().map(|&l| f64::from(l)).sum::<f64>() + f64::from(rest)
 }
 
-/// The share `rate` of smallest norm scores -n .. -1 in the order of removal; every other filter gets its distances to those
-/// that remain. Filters that are not `present` count as gone.
+/// The share `rate` of smallest norm scores -n .. -1 in the order of removal; every other filter gets its distances to
+/// those that remain. Filters that are not `present` count as gone.
 pub fn mixed(rate: f64, norms: &[f64], rows: &Rows, present: impl Fn(usize) -> bool) -> Vec<f64> {
     let left: Vec<usize> = ascending(norms).into_iter().filter(|&k| present(k)).collect();
     // The share of all filters is at times a hair below a whole number.
@@ -195,8 +196,8 @@ mod tests {
         assert!(want[0] > 0.0 && (got[0] / want[0] - 1.0).abs() < 1e-5, "{} {}", got[0], want[0]);
     }
 
-    /// In the authors' code every distance is the Euclidean one; absolute weights would lose their signs; and similarities
-    /// would rank the most redundant filter highest.
+    /// In the authors' code every distance is the Euclidean one; absolute weights would lose their signs; and
+    /// similarities would rank the most redundant filter highest.
     #[test]
     fn distances_differ_and_keep_signs() {
         let rows = Rows { values: vec![1.0, 0.0, 1.0, 0.1, -1.0, 0.0], size: 2 };

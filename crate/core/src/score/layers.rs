@@ -23,12 +23,13 @@ pub struct Layer {
     pub groups: usize,
     /// What the layer reads, and the axis of its channels.
     pub input: (ValueId, usize),
-    /// `Y`: the output of the BatchNormalization behind the layer or else of the layer itself, bias added, and the axis of its channels.
+    /// `Y`: the output of the BatchNormalization behind the layer or else of the layer itself, bias added, and the axis
+    /// of its channels.
     pub output: (ValueId, usize),
     /// That BatchNormalization.
     pub norm: Option<NodeId>,
-    /// `Z`: the output of the first activation that is reached from `Y` through sole readers, passing sums with other branches; `Y` if
-    /// there is none.
+    /// `Z`: the output of the first activation that is reached from `Y` through sole readers, passing sums with other
+    /// branches; `Y` if there is none.
     pub read: ValueId,
     /// Whether that activation sets what is negative to zero and changes nothing near above.
     pub rectified: bool,
@@ -57,7 +58,7 @@ pub fn layers(graph: &Graph) -> Vec<Layer> {
 
 fn layer(graph: &Graph, id: NodeId, node: &Node) -> Option<Layer> {
     let op = ops::lookup(node)?;
-    let rank = |v: ValueId| graph.values[v].shape.as_ref().map(Vec::len);
+    let rank = |v: ValueId| rank_of(graph, v);
     op.filters(node).into_iter().find_map(|f: Filters| {
         let own = node.input(f.weight)?;
         let own_rank = rank(own)?;
@@ -160,11 +161,15 @@ fn read_of(graph: &Graph, output: ValueId) -> (ValueId, bool) {
             After::Rectifier if node.input(0) == Some(value) => return (next, true),
             After::Clip if node.input(0) == Some(value) => return (next, clips_at_zero(graph, node)),
             After::Same if node.input(0) == Some(value) => value = next,
-            After::Sum => value = next,
+            After::Sum if rank_of(graph, next) == rank_of(graph, value) => value = next,
             _ => break,
         }
     }
     (output, false)
+}
+
+fn rank_of(graph: &Graph, value: ValueId) -> Option<usize> {
+    graph.values[value].shape.as_ref().map(Vec::len)
 }
 
 /// Whether the lower bound of a Clip, an input or an attribute, is zero.

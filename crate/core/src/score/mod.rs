@@ -1,7 +1,7 @@
 //! Scores of channels: importance, small goes first.
 //!
-//! A criterion gives every producer one number per filter; reductions over the members of a group and normalisers over its
-//! channels make them one number a channel that can be compared in the chosen scope.
+//! A criterion gives every producer one number per filter; reductions over the members of a group and normalisers over
+//! its channels make them one number a channel that can be compared in the chosen scope.
 
 mod criterion;
 mod fpgm;
@@ -24,5 +24,5 @@ pub use measured::Measured;
 pub use normalize::Normalizer;
 pub use positions::{Positions, Rows};
 pub use rank::ascending;
-pub use reduce::{Reduction, Scoring, channel_scores, group_scores};
+pub use reduce::{Reduction, Scoring, group_scores};
 pub use weights::{Scorer, weight_scores};

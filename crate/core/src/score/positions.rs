@@ -4,8 +4,8 @@ use crate::channels::{Blocks, Bundle};
 use crate::error::Result;
 use crate::onnx::{DataType, Tensor};
 
-/// Positions of a parameter that scores belong to: joint positions of some axes, in every one of so many equal blocks of
-/// another. They are counted block after block, then row-major.
+/// Positions of a parameter that scores belong to: joint positions of some axes, in every one of so many equal blocks
+/// of another. They are counted block after block, then row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Positions {
     /// The axes, outermost first.

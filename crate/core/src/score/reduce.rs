@@ -56,18 +56,27 @@ pub struct Scoring<'a> {
     pub reduction: Option<Reduction>,
     /// Another normaliser than the criterion's own.
     pub normalizer: Option<Normalizer>,
-    /// Whether scores of different groups are compared; else only those of a mixture are normalised.
-    pub compared: bool,
     /// Scores of criteria that look at more than weights.
     pub measured: &'a Measured,
 }
 
-/// One number for each channel of each group that is wanted, normalised over those that are left, and 0 for the others. Channels
-/// whose class is `gone` count for nothing and get minus infinity.
+impl Scoring<'_> {
+    /// What makes scores of different groups comparable. Those of a mixture are already.
+    pub fn between_groups(&self) -> Normalizer {
+        match self.criterion {
+            Criterion::Mix(_) => Normalizer::None,
+            one => self.normalizer.unwrap_or(one.normalizer()),
+        }
+    }
+}
+
+/// One number for each channel of each group that is wanted, before groups are compared, and 0 for the others. Channels
+/// whose class is `gone` count for nothing. The terms of a mixture are normalised over the channels that are left, by
+/// their mean unless another normaliser is chosen.
 ///
 /// # Errors
-/// As [`group_scores`], and when a normalised score is infinite or not a number.
-pub fn channel_scores(
+/// As [`Scorer::filters`], and when a score is infinite or not a number.
+pub fn group_scores(
     graph: &Graph,
     channels: &Channels,
     wanted: impl Fn(usize) -> bool,
@@ -77,25 +86,20 @@ pub fn channel_scores(
     // A group of one channel is never pruned, so it needs no score.
     let wanted = |g: usize| wanted(g) && channels.groups.get(g).is_some_and(|g| g.classes.len() > 1);
     let mut out: Vec<Vec<f64>> = channels.groups.iter().map(|g| vec![0.0; g.classes.len()]).collect();
-    let mixture = matches!(scoring.criterion, Criterion::Mix(_));
+    let normalizer = match scoring.criterion {
+        Criterion::Mix(_) => scoring.normalizer.unwrap_or(Normalizer::Mean),
+        _ => Normalizer::None,
+    };
     for (criterion, weight) in scoring.criterion.terms() {
-        let normalizer = match scoring.normalizer {
-            _ if !scoring.compared && !mixture => Normalizer::None,
-            Some(chosen) => chosen,
-            None if mixture => Normalizer::Mean,
-            None => criterion.normalizer(),
-        };
         let reduction = scoring.reduction.unwrap_or(criterion.reduction());
-        let all = group_scores(graph, channels, wanted, criterion, reduction, scoring.measured, gone)?;
+        let all = reduced(graph, channels, wanted, criterion, reduction, scoring.measured, gone)?;
         for (g, (group, own)) in channels.groups.iter().zip(all).enumerate().filter(|(g, _)| wanted(*g)) {
             let stays = |k: usize| group.classes.get(k).is_some_and(|c| !gone.contains(c));
             let mut left: Vec<f64> = own.iter().enumerate().filter(|(k, _)| stays(*k)).map(|(_, s)| *s).collect();
             normalizer.apply(&mut left);
             finite(scoring.criterion, &group.name, &left)?;
-            let mut left = left.into_iter();
-            for (k, sum) in out.get_mut(g).into_iter().flatten().enumerate() {
-                *sum = if stays(k) { *sum + weight * left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY };
-            }
+            let slots = out.get_mut(g).into_iter().flatten().enumerate().filter(|(k, _)| stays(*k));
+            slots.zip(left).for_each(|((_, sum), score)| *sum += weight * score);
         }
     }
     Ok(out)
@@ -125,15 +129,15 @@ impl Total {
     }
 }
 
-/// One number for each channel of each group that is wanted, before any normaliser, and none for the others.
+/// One number for each channel of each group that is wanted by one criterion, and none for the others.
 ///
-/// Members are the producers; for [`Criterion::GroupNorm`] consumers and the scales of normalisations as well. Where a channel has
-/// several positions in one member (the gates of a recurrent layer, a map that a linear layer reads), their mean counts, for
-/// `group_norm` their sum. Every parameter is read once, however many groups stand in it.
+/// Members are the producers; for [`Criterion::GroupNorm`] consumers and the scales of normalisations as well. Where a
+/// channel has several positions in one member (the gates of a recurrent layer, a map that a linear layer reads), their
+/// mean counts, for `group_norm` their sum. Every parameter is read once, however many groups stand in it.
 ///
 /// # Errors
 /// As [`Scorer::filters`].
-pub fn group_scores(
+fn reduced(
     graph: &Graph,
     channels: &Channels,
     wanted: impl Fn(usize) -> bool,
@@ -168,17 +172,6 @@ pub fn group_scores(
         let class_at = |k: usize| bundle.ids.get(k).and_then(|&id| table.get(id as usize)).copied();
         let present = |k: usize| class_at(k).is_none_or(|class| !gone.contains(&class));
         let scores = scorer.filters(criterion, value, &Positions::of(bundle), &present)?;
-        if scores.len() != bundle.ids.len() {
-            return Err(Error::new(
-                Code::Unsupported,
-                format!(
-                    "{criterion} has no score for {:?}: {} numbers for {} channels; lock the group or choose another criterion",
-                    graph.values[value].name,
-                    scores.len(),
-                    bundle.ids.len()
-                ),
-            ));
-        }
         let classes = || (0..bundle.ids.len()).filter_map(class_at).map(|class| class as usize);
         for (class, score) in classes().zip(&scores) {
             if let Some(total) = own.get_mut(class) {

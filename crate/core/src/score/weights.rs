@@ -26,8 +26,8 @@ impl<'a> Scorer<'a> {
     /// The score of the filter at every position of a parameter; those that are not `present` count as gone.
     ///
     /// # Errors
-    /// With [`Code::Unsupported`] when the criterion has no score for this parameter, [`Code::Usage`] when it has to be measured and
-    /// was not, [`Code::BadTensor`] when a score is infinite or not a number.
+    /// With [`Code::Unsupported`] when the criterion has no score for this parameter, [`Code::Usage`] when it has to be
+    /// measured and was not, [`Code::BadTensor`] when a score is infinite or not a number.
     pub fn filters(
         &self,
         criterion: &Criterion,
@@ -37,6 +37,8 @@ impl<'a> Scorer<'a> {
     ) -> Result<Vec<f64>> {
         let v = &self.graph.values[value];
         let count = |dims: &[usize]| at.count(dims);
+        let dims = v.tensor.as_ref().map(|t| t.dims.clone()).or_else(|| self.graph.filled(value).map(|f| f.0));
+        let wanted = count(&dims.unwrap_or_default());
         let scores = match (self.measured.get(criterion, &v.name), criterion, &v.tensor, self.graph.filled(value)) {
             (Some(measured), ..) => measured.clone()?,
             _ if criterion.needs() != Needs::Weights => return Err(not_measured(criterion)),
@@ -47,11 +49,22 @@ impl<'a> Scorer<'a> {
             (_, _, None, Some((dims, number))) => of_filled(criterion, &dims, number, at, present),
             _ => return Err(Error::new(Code::BadTensor, format!("weight {:?} has no elements", v.name))),
         };
+        if scores.len() != wanted {
+            return Err(Error::new(
+                Code::Unsupported,
+                format!(
+                    "{criterion} has no score for {:?}: {} numbers for {wanted} channels; lock the group or choose another",
+                    v.name,
+                    scores.len()
+                ),
+            ));
+        }
         finite(criterion, &v.name, &scores)?;
         Ok(scores)
     }
 
-    /// The absolute scale of the BatchNormalization behind the layers that read a weight; their mean where there are several.
+    /// The absolute scale of the BatchNormalization behind the layers that read a weight; their mean where there are
+    /// several.
     fn bn_scale(&self, value: ValueId) -> Result<Vec<f64>> {
         let name = &self.graph.values[value].name;
         let none = || {
@@ -80,8 +93,9 @@ impl<'a> Scorer<'a> {
     }
 }
 
-/// The scores of every filter of every convolution's and linear layer's weight, in graph order; an error where the criterion has
-/// none for a weight. Those of a mixture are normalised weight by weight, by their mean unless `normalizer` is another.
+/// The scores of every filter of every convolution's and linear layer's weight, in graph order; an error where the
+/// criterion has none for a weight. Those of a mixture are normalised weight by weight, by their mean unless
+/// `normalizer` is another.
 pub fn weight_scores(
     graph: &Graph,
     criterion: &Criterion,
@@ -167,7 +181,8 @@ fn of_tensor(
     }
 }
 
-/// The scores of filters that are all the same number; they are never made as a whole, since small files can describe large ones.
+/// The scores of filters that are all the same number; they are never made as a whole, since small files can describe
+/// large ones.
 fn of_filled(
     criterion: &Criterion,
     dims: &[usize],

@@ -1,4 +1,5 @@
-//! Criteria of activations that one number an image and channel decides: `activation_mean_abs`, `apoz` and `wanda_structured`.
+//! Criteria of activations that one number an image and channel decides: `activation_mean_abs`, `apoz` and
+//! `wanda_structured`.
 
 use super::pass::out_of_step;
 use crate::tensor::DeviceTensor;

@@ -13,7 +13,7 @@ use lopper_core::score::{Criterion, Distance, Layer, Measured};
 const MOST: usize = 1 << 24;
 
 /// The distance of a criterion, if it is one that sums distances and nothing else.
-pub(super) fn distance(criterion: &Criterion) -> Option<Distance> {
+fn distance(criterion: &Criterion) -> Option<Distance> {
     match criterion {
         Criterion::FpgmL2 => Some(Distance::Euclidean),
         Criterion::FpgmL1 => Some(Distance::Manhattan),

@@ -1,8 +1,8 @@
-//! Criteria taken at `Y`, the output of a layer's BatchNormalization or of the layer: `activation_taylor`, `activation_taylor_mean`,
-//! `gate_taylor_sq` and `gbn_abs`.
+//! Criteria taken at `Y`, the output of a layer's BatchNormalization or of the layer: `activation_taylor`,
+//! `activation_taylor_mean`, `gate_taylor_sq` and `gbn_abs`.
 //!
-//! A gate of ones, one number an image and channel, multiplies `Y`. Its gradient is the sum over space of `Y dL/dY`, from which all of
-//! these follow.
+//! A gate of ones, one number an image and channel, multiplies `Y`. Its gradient is the sum over space of `Y dL/dY`,
+//! from which all of these follow.
 
 use super::pass::out_of_step;
 use crate::tensor::{DeviceTensor, by_rank};
@@ -49,8 +49,8 @@ pub(super) fn open(
     Ok((gated, Gate { layer, leaf, channels, space }))
 }
 
-/// What a batch adds for a criterion. `gradients` holds, image after image, the channels' gradients in the gate of the mean loss; a batch
-/// of `images` weighs that much.
+/// What a batch adds for a criterion. `gradients` holds, image after image, the channels' gradients in the gate of the
+/// mean loss; a batch of `images` weighs that much.
 pub(super) fn terms(
     criterion: &Criterion,
     gradients: &[f64],

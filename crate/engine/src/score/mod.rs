@@ -1,7 +1,9 @@
-//! Criteria that look at images, or whose work is worth a device: scores of filters for the core to make scores of channels of.
+//! Criteria that look at images, or whose work is worth a device: scores of filters for the core to make scores of
+//! channels of.
 //!
-//! Everything runs in inference mode (running statistics, no dropout) with no parameter update in between. One backward pass a batch
-//! serves all gradient criteria of all layers; `fisher_obd` takes one an image. CRITERIA.md, sections 1, 3 and 4, has the formulas.
+//! Everything runs in inference mode (running statistics, no dropout) with no parameter update in between. One backward
+//! pass a batch serves all gradient criteria of all layers; `fisher_obd` takes one an image. CRITERIA.md, sections 1, 3
+//! and 4, has the formulas.
 
 mod activations;
 mod distances;
@@ -43,13 +45,12 @@ impl Sample {
     }
 }
 
-/// The single criteria of a mixture that [`measure`] measures on a device: those that look at images, and distances between filters where
-/// the device is a GPU.
+/// The single criteria of a mixture that [`measure`] measures on a device: those that look at images, and distances
+/// between filters where the device is a GPU.
 pub fn measurable<'a>(criterion: &'a Criterion, device: &Device) -> Vec<&'a Criterion> {
     let mut out: Vec<&Criterion> = Vec::new();
     for (term, _) in criterion.terms() {
-        let here =
-            term.needs() != Needs::Weights || (device.kind() == DeviceKind::Gpu && distances::distance(term).is_some());
+        let here = term.needs() != Needs::Weights || (device.kind() == DeviceKind::Gpu && term.compares());
         if here && !out.contains(&term) {
             out.push(term);
         }
@@ -57,11 +58,12 @@ pub fn measurable<'a>(criterion: &'a Criterion, device: &Device) -> Vec<&'a Crit
     out
 }
 
-/// Scores the filters of every convolution and linear layer of a graph by each of some [`measurable`] criteria. Where one has no score for
-/// a weight, the result says why. `on_batch` is told how many images are done.
+/// Scores the filters of every convolution and linear layer of a graph by each of some [`measurable`] criteria. Where
+/// one has no score for a weight, the result says why. `on_batch` is told how many images are done.
 ///
 /// # Errors
-/// When the graph cannot be run, batches do not fit it, classes are missing or there are no images, or the device fails.
+/// When the graph cannot be run, batches do not fit it, classes are missing or there are no images, or the device
+/// fails.
 pub async fn measure(
     graph: &Graph,
     device: &Device,

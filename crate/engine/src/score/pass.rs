@@ -9,7 +9,7 @@ use crate::run::{Network, Slot};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::train::{cross_entropy, gradient_of};
 use crate::value::{HostTensor, Value};
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 use lopper_core::graph::{Graph, Origin, ValueId};
 use lopper_core::score::{Criterion, Layer, Needs};
 use lopper_core::{Code, Error, Result};
@@ -40,6 +40,14 @@ struct Seen {
     criterion: Criterion,
     layer: usize,
     channels: usize,
+}
+
+/// What came of a backward pass.
+enum Part {
+    /// Gradients in a gate, image after image.
+    Gate { layer: usize, channels: usize, space: usize },
+    /// Terms of every filter.
+    Weight { layer: usize, criterion: Criterion },
 }
 
 impl Pass {
@@ -119,41 +127,62 @@ impl Pass {
         };
         let inputs = vec![(network.only_input()?, input)];
         let output = network.forward_tapped(inputs, &constants, &mut Mode::Infer, &mut tap)?.into_iter().next();
+        if gates.is_empty() && leaves.is_empty() {
+            // Nothing to take a gradient in.
+            return Ok(());
+        }
         let logits = output.ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?.on(device)?;
         let loss = cross_entropy(logits, batch, network.device())?;
         let mut gradients = loss.backward();
-        let (mut parts, mut places) = (Vec::new(), Vec::new());
-        for gate in gates {
-            if let Some(gradient) = gradient_of(gate.leaf, &mut gradients)? {
-                let count = gradient.dims().iter().product();
-                parts.push(gradient.reshape(&[count])?.float()?);
-                places.push((None, gate.layer, gate.channels, gate.space));
-            }
-        }
-        for (layer, weight, leaf) in leaves {
-            let Some(gradient) = gradient_of(leaf, &mut gradients)? else { continue };
-            let Some(own) = self.layers.get(layer) else { continue };
-            for criterion in slopes.unwrap_or_default().iter().filter(|c| self.criteria.contains(c)) {
-                parts.push(weights::terms(criterion, &weight, &gradient, &own.filters)?);
-                places.push((Some(criterion.clone()), layer, 0, 0));
-            }
-        }
-        for ((criterion, layer, channels, space), numbers) in places.into_iter().zip(read_all(parts).await?) {
-            match criterion {
-                Some(Criterion::FisherObd) => tally.add(&Criterion::FisherObd, layer, Ok(numbers)),
-                // A batch weighs as much as it has images.
-                Some(c) => tally.add(&c, layer, Ok(numbers.into_iter().map(|v| v * images as f64).collect())),
-                None => {
+        let (parts, numbers) = self.reduced(gates, leaves, slopes.unwrap_or_default(), &mut gradients)?;
+        for (part, numbers) in parts.into_iter().zip(read_all(numbers).await?) {
+            match part {
+                Part::Gate { layer, channels, space } => {
                     for c in self.criteria.iter().filter(|c| gates::CRITERIA.contains(c)) {
                         tally.add(c, layer, Ok(gates::terms(c, &numbers, channels, images, space)));
                     }
+                }
+                Part::Weight { layer, criterion: Criterion::FisherObd } => {
+                    tally.add(&Criterion::FisherObd, layer, Ok(numbers));
+                }
+                // A batch weighs as much as it has images.
+                Part::Weight { layer, criterion } => {
+                    tally.add(&criterion, layer, Ok(numbers.into_iter().map(|v| v * images as f64).collect()));
                 }
             }
         }
         Ok(())
     }
 
-    /// Gives every layer's weight a place in the autodiff graph: the first layer that reads it, the weight, and the leaf.
+    /// What is read back of a backward pass, and whose it is.
+    fn reduced(
+        &self,
+        gates: Vec<gates::Gate>,
+        leaves: Vec<(usize, DeviceTensor, DeviceTensor)>,
+        slopes: &[Criterion],
+        gradients: &mut Gradients,
+    ) -> Result<(Vec<Part>, Vec<Tensor<1>>)> {
+        let (mut parts, mut numbers) = (Vec::new(), Vec::new());
+        for gate in gates {
+            if let Some(gradient) = gradient_of(gate.leaf, gradients)? {
+                let count = gradient.dims().iter().product();
+                numbers.push(gradient.reshape(&[count])?.float()?);
+                parts.push(Part::Gate { layer: gate.layer, channels: gate.channels, space: gate.space });
+            }
+        }
+        for (layer, weight, leaf) in leaves {
+            let Some(gradient) = gradient_of(leaf, gradients)? else { continue };
+            let Some(own) = self.layers.get(layer) else { continue };
+            for criterion in slopes.iter().filter(|c| self.criteria.contains(c)) {
+                numbers.push(weights::terms(criterion, &weight, &gradient, &own.filters)?);
+                parts.push(Part::Weight { layer, criterion: criterion.clone() });
+            }
+        }
+        Ok((parts, numbers))
+    }
+
+    /// Gives every layer's weight a place in the autodiff graph: the first layer that reads it, the weight, and the
+    /// leaf.
     fn leaves(
         &self,
         network: &Network,

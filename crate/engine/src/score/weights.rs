@@ -1,4 +1,5 @@
-//! Criteria of weights and their gradients: `weight_taylor_abs`, `weight_taylor_signed`, `weight_taylor_sq` and `fisher_obd`.
+//! Criteria of weights and their gradients: `weight_taylor_abs`, `weight_taylor_signed`, `weight_taylor_sq` and
+//! `fisher_obd`.
 
 use crate::tensor::{DeviceTensor, by_rank};
 use burn::tensor::Tensor;
