@@ -40,6 +40,6 @@ pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
 pub use options::{DataOptions, TuneOptions, Which};
 pub use sample_model::train as train_sample;
 pub use scores::scores;
-pub use session::{Session, copy};
+pub use session::{Session, copy, from_text};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
 pub use summary::{ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, Thumbnail, TuneSummary, Unsupported};
