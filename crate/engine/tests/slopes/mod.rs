@@ -32,6 +32,8 @@ pub const FLAT: &[(&str, &str)] = &[
     ("LayerNormalization last axis", "b"),
     ("GridSample nearest", "g"),
     ("GridSample nearest", "g1"),
+    ("Mod", "k"),
+    ("Mod", "k1"),
 ];
 
 /// Operators that no slope goes through, by reason.
@@ -184,7 +186,7 @@ pub const CASES: &[Case] = &[
     case("Unsqueeze", "int64[1] at = {2}", "z = Unsqueeze (a, at)"),
     case(
         "Expand",
-        "int64[5] s = {4,1,24,6,1}, int64[5] t = {4,3,24,6,2}, int64[1] at = {3}",
+        "int64[5] s = {4,1,24,1,1}, int64[5] t = {4,3,24,1,2}, int64[1] at = {3}",
         "m = ReduceSum (a, at) r = Reshape (m, s) z = Expand (r, t)",
     ),
     case("Tile", "int64[4] r = {1,2,1,1}", "z = Tile (a, r)"),
@@ -368,7 +370,7 @@ pub const CASES: &[Case] = &[
     case(
         "NegativeLogLikelihoodLoss",
         "int64[4,6,6] i",
-        "l = LogSoftmax <axis = 1> (a) z = NegativeLogLikelihoodLoss <reduction = \"none\"> (l, i)",
+        "p = LogSoftmax <axis = 1> (a) z = NegativeLogLikelihoodLoss <reduction = \"none\"> (p, i)",
     ),
     case("SoftmaxCrossEntropyLoss", "int64[4,6,6] i", "z = SoftmaxCrossEntropyLoss <reduction = \"none\"> (a, i)"),
     case(
