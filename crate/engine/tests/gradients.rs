@@ -1,5 +1,5 @@
 //! Whether what training moves parameters along is the slope of the loss, for every operator that the engine runs: each
-//! network of `support/slopes.rs` is asked for the slope of its loss along lines through every one of its parameters, and the
+//! network of `slopes/mod.rs` is asked for the slope of its loss along lines through every one of its parameters, and the
 //! loss a little before and behind says what it is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

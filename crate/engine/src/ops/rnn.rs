@@ -68,6 +68,16 @@ fn refuse(call: &Call<'_>, cell: Cell, steps: usize, directions: usize) -> Resul
     Ok(())
 }
 
+/// For each set of weights whether it runs backwards.
+fn ways(call: &Call<'_>, directions: usize) -> Result<&'static [bool]> {
+    Ok(match (call.node.string("direction").unwrap_or("forward"), directions) {
+        ("forward", 1) => &[false],
+        ("reverse", 1) => &[true],
+        ("bidirectional", 2) => &[false, true],
+        (other, n) => return Err(bad_attribute(format!("direction {other:?} with {n} sets of weights"))),
+    })
+}
+
 fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
     let hidden = length(call.int_or("hidden_size", 0))?;
     let (x, w, r) = (call.tensor(0)?, call.tensor(1)?, call.tensor(2)?);
@@ -85,12 +95,7 @@ fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
         )));
     }
     refuse(call, cell, steps, directions)?;
-    let backward: &[bool] = match (call.node.string("direction").unwrap_or("forward"), directions) {
-        ("forward", 1) => &[false],
-        ("reverse", 1) => &[true],
-        ("bidirectional", 2) => &[false, true],
-        (other, n) => return Err(bad_attribute(format!("direction {other:?} with {n} sets of weights"))),
-    };
+    let backward = ways(call, directions)?;
     let (w, r): (Tensor<3>, Tensor<3>) = (w.float()?, r.float()?);
     let bias: Option<Tensor<2>> = call.optional(3)?.map(DeviceTensor::float).transpose()?;
     let mut first = |i: usize| -> Result<Tensor<3>> {
@@ -130,12 +135,12 @@ fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
     if cell == Cell::Lstm {
         out.push(Tensor::stack::<3>(last_c, 0).into());
     }
-    let turned = |t: DeviceTensor| match t.rank() {
-        _ if !batch_first => Ok(t),
-        4 => t.permute(&[2, 0, 1, 3]),
-        _ => t.permute(&[1, 0, 2]),
-    };
-    out.into_iter().map(|t| turned(t).map(Value::from)).collect()
+    out.into_iter().map(|t| if batch_first { turned(t) } else { Ok(t) }.map(Value::from)).collect()
+}
+
+/// States of all steps, or the last ones, with the batch as their first axis.
+fn turned(t: DeviceTensor) -> Result<DeviceTensor> {
+    if t.rank() == 4 { t.permute(&[2, 0, 1, 3]) } else { t.permute(&[1, 0, 2]) }
 }
 
 struct Run {
