@@ -32,6 +32,9 @@ pub enum Command {
     /// Read a model and write it again unchanged.
     #[command(hide = true)]
     Copy(Copy),
+    /// Write the model that a text case describes.
+    #[command(hide = true)]
+    Text(Text),
     /// Train the sample model that the page opens with one click.
     #[command(hide = true)]
     SampleTrain(SampleTrain),
@@ -253,6 +256,16 @@ pub struct Copy {
     /// ONNX file.
     pub model: PathBuf,
     /// Where the copy goes.
+    pub output: PathBuf,
+}
+
+/// Arguments of `text`.
+#[derive(Debug, Group)]
+pub struct Text {
+    /// Text file.
+    pub text: PathBuf,
+    /// Where the model goes.
+    #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
 }
 

@@ -81,6 +81,11 @@ impl Network {
         refused(graph, &needed(graph, &graph.outputs))
     }
 
+    /// Whether nodes of an operator can be run; some of its settings may still be refused.
+    pub fn runs(domain: &str, op_type: &str) -> bool {
+        ops::named(domain, op_type).is_some()
+    }
+
     /// Puts a classifier on a device. Its only output is what goes into the final softmax, if there is one.
     ///
     /// # Errors
@@ -114,6 +119,15 @@ impl Network {
         Ok(network)
     }
 
+    /// The body of a node; nothing is computed ahead.
+    pub(crate) fn of_body(model: Model, device: &Device) -> Result<Self> {
+        let graph = Graph::new(&model)?;
+        let wanted = graph.outputs.clone();
+        let mut network = Self::build(graph, device, wanted)?;
+        network.plan();
+        Ok(network)
+    }
+
     /// With everything computed ahead that inference can.
     fn prepared(mut self) -> Result<Self> {
         self.fuse()?;
@@ -125,15 +139,20 @@ impl Network {
 
     fn build(graph: Graph, device: &Device, wanted: Vec<ValueId>) -> Result<Self> {
         let needed = needed(&graph, &wanted);
-        let read =
-            |id: &ValueId| wanted.contains(id) || graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
+        let captured: HashSet<ValueId> =
+            to_run(&graph, &needed).flat_map(|(_, node)| node.captures.iter().copied()).collect();
+        let used = |id: &ValueId| graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
+        let read = |id: &ValueId| wanted.contains(id) || captured.contains(id) || used(id);
         runnable(&graph, &needed)?;
         let steps: Vec<Step> = to_run(&graph, &needed)
             .filter_map(|(id, node)| {
                 Some(Step {
                     node: id,
                     forward: ops::find(node)?,
-                    inputs: node.inputs.iter().map(|i| i.map(Slot::from)).collect(),
+                    inputs: (node.inputs.iter().copied())
+                        .chain(node.captures.iter().map(|&v| Some(v)))
+                        .map(|i| i.map(Slot::from))
+                        .collect(),
                     outputs: node.outputs.iter().map(|o| o.filter(read).map(Slot::from)).collect(),
                     last: Vec::new(),
                 })

@@ -42,7 +42,7 @@ pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
 pub use options::{DataOptions, Stage, TuneOptions, Which};
 pub use sample_model::train as train_sample;
 pub use scores::{ScoreOptions, WeightScores};
-pub use session::{Session, copy};
+pub use session::{Session, copy, from_text};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
 pub use summary::{
     ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, Thumbnail, TuneSummary, Unsupported,

@@ -265,3 +265,11 @@ pub(crate) fn estimate(opened: &Opened, plan: &Plan) -> Estimate {
 pub fn copy(bytes: Bytes, files: &dyn ExternalData) -> Result<Vec<u8>> {
     Model::read_with(bytes, files)?.write()
 }
+
+/// Writes a model that is described by text.
+///
+/// # Errors
+/// As [`lopper_core::text::parse`].
+pub fn from_text(text: &str) -> Result<Vec<u8>> {
+    lopper_core::text::parse(text)?.write()
+}

@@ -6,6 +6,7 @@ pub mod inspect;
 pub mod prune;
 pub mod sample;
 pub mod score;
+pub mod text;
 pub mod tune;
 pub mod verify;
 

@@ -60,6 +60,17 @@ impl ExternalData for NoExternalData {
 }
 
 impl Model {
+    /// A model of a message that holds all of its tensors itself.
+    ///
+    /// # Errors
+    /// When the message holds no graph.
+    pub fn of(proto: ModelProto) -> Result<Self> {
+        if proto.graph.as_option().is_none() {
+            return Err(Error::new(Code::NoGraph, "the model holds no graph"));
+        }
+        Ok(Self { proto, external: HashMap::new() })
+    }
+
     /// Reads a model that holds all its tensors itself. Tensors share `bytes`.
     ///
     /// # Errors

@@ -91,7 +91,7 @@ impl Tensor {
     /// The elements as float32; exact for float32, float16 and bfloat16, rounded for float64 and integers.
     ///
     /// # Errors
-    /// For types that hold no real numbers of their own (strings, complex, sub-byte and 8-bit floats).
+    /// For types that hold no real numbers of their own (strings, complex, floats of 8 bits and less).
     pub fn to_f32(&self) -> Result<Vec<f32>> {
         let d = self.data.as_ref();
         Ok(match self.dtype {
@@ -123,6 +123,7 @@ impl Tensor {
             DataType::Uint16 => words::<2>(d).map(|b| i64::from(u16::from_le_bytes(b))).collect(),
             DataType::Int8 => d.iter().map(|&b| i64::from(b as i8)).collect(),
             DataType::Uint8 | DataType::Bool => d.iter().map(|&b| i64::from(b)).collect(),
+            DataType::Int4 | DataType::Uint4 | DataType::Int2 | DataType::Uint2 => self.packed(),
             other => {
                 return Err(Error::new(
                     Code::BadType,
@@ -130,6 +131,20 @@ impl Tensor {
                 ));
             }
         })
+    }
+}
+
+impl Tensor {
+    /// Whole numbers of 2 or 4 bits, the first one in a byte's lowest bits.
+    fn packed(&self) -> Vec<i64> {
+        let bits = self.dtype.bits();
+        let signed = matches!(self.dtype, DataType::Int4 | DataType::Int2);
+        let number = |i: usize| {
+            let byte = i64::from(self.data.get(i * bits / 8).copied().unwrap_or(0));
+            let own = byte >> (i * bits % 8) & ((1 << bits) - 1);
+            if signed && own >> (bits - 1) == 1 { own - (1 << bits) } else { own }
+        };
+        (0..self.len()).map(number).collect()
     }
 }
 

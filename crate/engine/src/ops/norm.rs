@@ -115,8 +115,17 @@ fn layer_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let axis = axis_of(call.int_or("axis", -1), dims.len())?;
     let scale = row(scale, &dims, axis)?;
     let bias = bias.map(|b| row(b, &dims, axis)).transpose()?;
-    let y = module::layer_norm(rows(x, axis)?, scale, bias, epsilon);
-    one(DeviceTensor::from(y).reshape(&dims)?)
+    let x = rows(x, axis)?;
+    let mut out = Vec::new();
+    if call.node.output(1).is_some() || call.node.output(2).is_some() {
+        let kept: Vec<usize> = dims.iter().enumerate().map(|(i, &d)| if i < axis { d } else { 1 }).collect();
+        let (variance, mean) = x.clone().var_mean_bias(1);
+        out.push(DeviceTensor::from(mean).reshape(&kept)?.into());
+        out.push(DeviceTensor::from(variance.add_scalar(epsilon).sqrt().recip()).reshape(&kept)?.into());
+    }
+    let y = module::layer_norm(x, scale, bias, epsilon);
+    out.insert(0, DeviceTensor::from(y).reshape(&dims)?.into());
+    Ok(out)
 }
 
 fn rms_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
@@ -181,8 +190,10 @@ fn lp_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
             2 => x.clone().square().sum_dim(axis).sqrt(),
             _ => return Err(unsupported(format!("a norm of order {p}"))),
         };
+        // Where all are zero the result is zero.
+        let none = norm.clone().equal_elem(0.0);
         let shape: Shape = x.shape();
-        one(DeviceTensor::from(x / norm.expand::<D, Shape>(shape)))
+        one(DeviceTensor::from(x / norm.mask_fill(none, 1.0).expand::<D, Shape>(shape)))
     })
 }
 
