@@ -4,6 +4,7 @@ use lopper_core::graph::{Graph, Node, ValueId};
 use lopper_core::onnx::{ExternalData, Model, Tensor};
 use lopper_core::score::{Criterion, scores_of};
 use lopper_core::{Code, Error, Result};
+use std::sync::Arc;
 
 /// The score of every filter of every convolution's and linear layer's weight, in graph order.
 ///
@@ -11,7 +12,7 @@ use lopper_core::{Code, Error, Result};
 /// When the model cannot be read, holds no such weight, or a weight holds no finite numbers.
 pub fn scores(
     bytes: bytes::Bytes,
-    files: &dyn ExternalData,
+    files: &Arc<dyn ExternalData>,
     criterion: Criterion,
 ) -> Result<serde_json::Map<String, serde_json::Value>> {
     let graph = Graph::new(&Model::read_with(bytes, files)?.inlined()?)?;
@@ -66,8 +67,9 @@ fn filter_scores(criterion: Criterion, tensor: &Tensor, filters: Filters) -> Res
         _ => return scores_of(criterion, tensor, axis),
     }
     let mut out = Vec::new();
-    for block in tensor.data.chunks((tensor.data.len() / blocks).max(1)) {
-        let part = Tensor { dims: dims.clone(), data: tensor.data.slice_ref(block), ..tensor.clone() };
+    let bytes = tensor.bytes()?;
+    for block in bytes.chunks((bytes.len() / blocks).max(1)) {
+        let part = Tensor { dims: dims.clone(), data: bytes.slice_ref(block).into(), ..tensor.clone() };
         out.extend(scores_of(criterion, &part, axis)?);
     }
     Ok(out)

@@ -1,11 +1,12 @@
 //! From scores to the set of channels that go.
 
 use super::sets::{Set, kept_of, sets};
-use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove};
+use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove, whole_cost};
 use crate::channels::{Channels, Group, Role};
 use crate::cut::{Kept, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
+use crate::hash::Set as Classes;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -46,7 +47,7 @@ pub struct Plan {
 pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Plan> {
     options.check()?;
     let mut limits = limits(graph, channels, options)?;
-    let before = cost(graph, &Kept::new(graph, channels, []))?;
+    let before = whole_cost(graph);
     let mut removed: Vec<u32> = match &options.target {
         Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
         _ => in_steps(graph, channels, options, &mut limits, before)?,
@@ -55,7 +56,7 @@ pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result
     .collect();
     removed.sort_unstable();
     let after = cost(graph, &Kept::new(graph, channels, removed.iter().copied()))?;
-    let gone: HashSet<u32> = removed.iter().copied().collect();
+    let gone: Classes<u32> = removed.iter().copied().collect();
     let groups = (channels.groups.iter().zip(limits))
         .map(|(g, limit)| GroupPlan {
             name: g.name.clone(),
@@ -112,7 +113,8 @@ fn name_limits(limits: &mut [Option<String>], sets: &[Set], lost: &[usize]) {
 
 /// For each group why it stays whole, if it does.
 fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Vec<Option<String>>> {
-    let names: Vec<Vec<&str>> = channels.groups.iter().map(|g| names_of(graph, g)).collect();
+    let named = |g| if options.locks.is_empty() { Vec::new() } else { names_of(graph, g) };
+    let names: Vec<Vec<&str>> = channels.groups.iter().map(named).collect();
     let everything =
         || graph.values.iter().map(|(_, v)| v.name.as_str()).chain(graph.nodes.iter().map(|(_, n)| n.name.as_str()));
     for lock in &options.locks {

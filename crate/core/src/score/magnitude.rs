@@ -51,15 +51,13 @@ pub fn scores_of(criterion: Criterion, weight: &Tensor, axis: usize) -> Result<V
     let n = weight.dims.get(axis).copied().unwrap_or(1);
     let inner: usize = weight.dims.iter().skip(axis + 1).product::<usize>().max(1);
     let mut sums = vec![0.0f64; n];
-    let converted;
-    let bytes: &[u8] = if weight.dtype == DataType::Float {
-        &weight.data
+    let bytes = &if weight.dtype == DataType::Float {
+        weight.bytes()?
     } else {
-        converted = weight.to_f32()?.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
-        &converted
+        weight.to_f32()?.into_iter().flat_map(f32::to_le_bytes).collect()
     };
     match criterion {
-        Criterion::L1 => add_terms(&mut sums, bytes, inner, |v| f64::from(v).abs()),
+        Criterion::L1 => add_terms(&mut sums, bytes, inner, |v| f64::from(v.abs())),
         Criterion::L2 => {
             add_terms(&mut sums, bytes, inner, |v| f64::from(v) * f64::from(v));
             for s in &mut sums {

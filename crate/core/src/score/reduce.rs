@@ -46,12 +46,13 @@ fn block_scores(
     count: usize,
     axis: usize,
 ) -> Result<Vec<f64>> {
+    let tensor = &tensor.held()?;
     let n = tensor.dims.get(by).copied().unwrap_or(1);
     let each = n / count.max(1);
     let mut out = Vec::new();
     for k in 0..count {
         let stay: Vec<usize> = (k * each..(k + 1) * each).collect();
-        out.extend(scores_of(criterion, &crate::cut::take(tensor, by, &stay), axis)?);
+        out.extend(scores_of(criterion, &crate::cut::take(tensor, by, &stay)?, axis)?);
     }
     Ok(out)
 }
