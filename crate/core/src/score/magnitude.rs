@@ -57,7 +57,7 @@ pub fn scores_of(criterion: Criterion, weight: &Tensor, axis: usize) -> Result<V
         weight.to_f32()?.into_iter().flat_map(f32::to_le_bytes).collect()
     };
     match criterion {
-        Criterion::L1 => add_terms(&mut sums, bytes, inner, |v| f64::from(v.abs())),
+        Criterion::L1 => add_terms(&mut sums, bytes, inner, |v| f64::from(v).abs()),
         Criterion::L2 => {
             add_terms(&mut sums, bytes, inner, |v| f64::from(v) * f64::from(v));
             for s in &mut sums {
