@@ -116,7 +116,7 @@ fn a_session_goes_from_open_to_download() {
     let input = HostTensor::f32(vec![1, 3, 32, 32], vec![0.25; 3 * 32 * 32]).unwrap();
     let want = block_on(session.run(Which::Tuned, input.clone())).unwrap();
     let mut other = Session::new();
-    other.open(files.model, "again.onnx").unwrap();
+    other.open(files.bytes().unwrap(), "again.onnx").unwrap();
     assert_eq!(block_on(other.run(Which::Original, input)).unwrap(), want);
 }
 
