@@ -122,7 +122,7 @@ fn group_norms_of_whole_groups() {
             });
             let whole = whole.unwrap();
             let value = graph.require(whole["tensor"].as_str().unwrap()).unwrap();
-            let bundle = channels.layouts[&value].at(usize::from(whole["axis"] == "in")).unwrap();
+            let bundle = channels.layouts.get(&value).unwrap().at(usize::from(whole["axis"] == "in")).unwrap();
             let got: Vec<f64> = bundle
                 .ids
                 .iter()
@@ -193,7 +193,7 @@ fn a_mean_counts_the_members_that_cover_a_position() {
     let (graph, channels) = graph(text);
     let of = |reduction: Reduction| -> Vec<f64> {
         let (all, table) = (by_group(&graph, &channels, &Criterion::L1, reduction), channels.class_table());
-        let bundle = channels.layouts[&graph.require("c").unwrap()].at(1).unwrap();
+        let bundle = channels.layouts.get(&graph.require("c").unwrap()).unwrap().at(1).unwrap();
         let find = |class: u32| {
             let mut groups = channels.groups.iter().enumerate();
             groups.find_map(|(g, group)| group.classes.iter().position(|&c| c == class).map(|k| all[g][k])).unwrap()

@@ -30,7 +30,7 @@ pub use export::{Exported, Unproved};
 pub use host::{Control, Host, Progress, TuneProgress};
 pub use images::Source;
 pub use lopper_core::channels::{Coupling, Link, Place, Reason, Told};
-pub use lopper_core::onnx::ExternalData;
+pub use lopper_core::onnx::{Data, ExternalData, chosen};
 pub use lopper_core::plan::{PlanOptions, Scope, Target};
 pub use lopper_core::report::{Change, PinInfo, Report};
 pub use lopper_core::score::{Criterion, Needs, Normalizer, Reduction};

@@ -12,10 +12,9 @@ use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSumma
 use crate::tune::Tuned;
 use bytes::Bytes;
 use lopper_core::channels::{Channels, Coupling, Told};
-use lopper_core::cut::Kept;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model, NoExternalData};
-use lopper_core::plan::{Plan, PlanOptions, Planner, cost};
+use lopper_core::plan::{Plan, PlanOptions, Planner, whole_cost};
 use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
 use lopper_core::score::Measured;
 use lopper_core::{Code, Error, Result};
@@ -43,6 +42,11 @@ impl Opened {
     /// The file's SHA-256, taken when somebody first asks: a large file needs longer for it than for all its groups.
     pub(crate) fn sha256(&self) -> &str {
         self.digest.get_or_init(|| sha256(&self.bytes))
+    }
+
+    /// Bytes of the model's file, and of its tensors in files beside it.
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.len() as u64 + self.model.outside()
     }
 }
 
@@ -86,20 +90,25 @@ impl Session {
     /// # Errors
     /// When the bytes are no model that Lopper can read.
     pub fn open(&mut self, bytes: impl Into<Bytes>, name: &str) -> Result<&OpenedModel> {
-        self.open_with(bytes, name, &NoExternalData)
+        self.open_with(bytes, name, Arc::new(NoExternalData))
     }
 
-    /// Opens a model whose tensors may live in other files.
+    /// Opens a model whose tensors may live in other files. Large ones stay there and are read when they are needed.
     ///
     /// # Errors
     /// As [`Session::open`], and when such a file is missing.
-    pub fn open_with(&mut self, bytes: impl Into<Bytes>, name: &str, files: &dyn ExternalData) -> Result<&OpenedModel> {
+    pub fn open_with(
+        &mut self,
+        bytes: impl Into<Bytes>,
+        name: &str,
+        files: Arc<dyn ExternalData>,
+    ) -> Result<&OpenedModel> {
         let bytes = bytes.into();
-        let model = Model::read_with(bytes.clone(), files)?.inlined()?;
+        let model = Model::read_with(bytes.clone(), &files)?.inlined()?;
         let graph = Graph::new(&model)?;
         let channels = Channels::analyze(&graph);
-        let whole = cost(&graph, &Kept::new(&graph, &channels, []))?;
-        let described = describe::opened(name, bytes.len() as u64, &graph, &channels, whole)?;
+        let size = bytes.len() as u64 + model.outside();
+        let described = describe::opened(name, size, &graph, &channels, whole_cost(&graph))?;
         self.images = None;
         self.restored = None;
         self.reference = None;
@@ -245,7 +254,7 @@ fn no_model() -> Error {
 
 /// What a plan brings, before the file exists.
 pub(crate) fn estimate(opened: &Opened, plan: &Plan) -> Estimate {
-    let before = opened.bytes.len() as u64;
+    let before = opened.size();
     let gone = plan.before.bytes.saturating_sub(plan.after.bytes);
     Estimate {
         parameters: Change { before: plan.before.parameters, after: plan.after.parameters },
@@ -262,8 +271,8 @@ pub(crate) fn estimate(opened: &Opened, plan: &Plan) -> Estimate {
 ///
 /// # Errors
 /// As [`Session::open_with`].
-pub fn copy(bytes: Bytes, files: &dyn ExternalData) -> Result<Vec<u8>> {
-    Model::read_with(bytes, files)?.write()
+pub fn copy(bytes: Bytes, files: Arc<dyn ExternalData>) -> Result<Vec<u8>> {
+    Model::read_with(bytes, &files)?.write()
 }
 
 /// Writes a model that is described by text.

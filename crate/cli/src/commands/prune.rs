@@ -10,6 +10,7 @@ use lopper_pipeline::{
     Change, Code, CutSummary, Error, GroupChange, PlanOptions, Result, Target, Unproved, Which, block_on,
 };
 use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 /// Cuts a model and writes it with its report.
 pub fn run(args: &Prune) -> Result<()> {
@@ -47,8 +48,15 @@ pub fn run(args: &Prune) -> Result<()> {
     }
     let summary = block_on(session.cut(&options, &terminal))?;
     terminal.clear();
-    let files = session.export(Which::Cut, Unproved::Allow)?;
-    files::write(&args.output, &files.model)?;
+    let beside = files::data_of(&args.output);
+    let files = session.export(Which::Cut, Unproved::Allow, &files::name(&beside))?;
+    if !files.beside.is_empty() {
+        let folder = args.model.parent().unwrap_or(Path::new(""));
+        let read: Vec<PathBuf> = session.locations()?.iter().map(|location| folder.join(location)).collect();
+        files::guard(&beside, &read.iter().map(PathBuf::as_path).collect::<Vec<_>>(), false)?;
+        files::write_pieces(&beside, &files.beside)?;
+    }
+    files::write_pieces(&args.output, &files.model)?;
     if let Some(report) = &args.report {
         files::write(report, files.report.as_bytes())?;
     }

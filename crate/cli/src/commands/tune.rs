@@ -43,8 +43,8 @@ pub fn run(args: &Tune) -> Result<()> {
         .map_err(|e| e.at(args.data.display()))?;
     let summary = block_on(session.tune(&options, &terminal))?;
     terminal.clear();
-    let result = session.export(Which::Tuned, Unproved::Allow)?;
-    files::write(&args.output, &result.model)?;
+    let result = session.export(Which::Tuned, Unproved::Allow, "")?;
+    files::write_pieces(&args.output, &result.model)?;
     if args.json {
         let recipe = serde_json::from_str(&result.recipe).unwrap_or_default();
         return print_json(&Outcome { summary: &summary, device: &device, recipe });

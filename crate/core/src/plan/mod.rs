@@ -7,7 +7,7 @@ mod savings;
 mod sets;
 mod solve;
 
-pub use cost::{Cost, cost};
+pub use cost::{Cost, cost, whole_cost};
 pub use glob::matches_glob;
 pub use savings::Savings;
 pub use solve::{GroupPlan, Plan, Planner, plan};

@@ -4,8 +4,9 @@ use super::{PlanOptions, Scope};
 use crate::channels::{Channels, Group};
 use crate::error::Result;
 use crate::graph::Graph;
+use crate::hash::{Map, Set as HashedSet};
 use crate::score::{Measured, group_scores};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// Share of a group's channels that stays whatever their scores, in global scope.
 const GLOBAL_FLOOR: f64 = 0.1;
@@ -96,7 +97,7 @@ type Cells = Vec<(usize, Vec<usize>)>;
 
 /// Channels, by group and position, that stay so that no value loses all of an axis: the best one of each list of which no
 /// group is a part as a whole, since every group keeps some channel anyway.
-fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashSet<(usize, usize)> {
+fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashedSet<(usize, usize)> {
     let table = channels.class_table();
     // Classes are smaller than the number of ids.
     let mut place: Vec<Option<(usize, usize)>> = vec![None; table.len()];
@@ -109,7 +110,7 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
     }
     let mut guarded = vec![false; table.len()];
     let mut counted = vec![0usize; table.len()];
-    let (mut seen, mut out) = (HashSet::new(), HashSet::new());
+    let (mut seen, mut out) = (HashedSet::default(), HashedSet::default());
     let lists = channels.layouts.values().flat_map(|l| &l.bundles).filter(|b| seen.insert(b.ids.as_ptr()));
     for (round, b) in lists.enumerate() {
         let classes = || b.ids.iter().filter_map(|&i| table.get(i as usize)).map(|&class| class as usize);
@@ -124,7 +125,7 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
                 own.push(p);
             }
         }
-        let mut counts: HashMap<usize, usize> = HashMap::new();
+        let mut counts: Map<usize, usize> = Map::default();
         for (g, _) in &own {
             *counts.entry(*g).or_default() += 1;
         }
@@ -160,7 +161,7 @@ fn build_set(
     options: &PlanOptions,
     scores: &[Vec<f64>],
     cells: Cells,
-    last: &HashSet<(usize, usize)>,
+    last: &HashedSet<(usize, usize)>,
 ) -> Set {
     let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);
     let cells: Vec<(usize, Vec<usize>)> = (cells.into_iter())

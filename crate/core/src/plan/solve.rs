@@ -1,7 +1,7 @@
 //! From scores to the set of channels that go.
 
 use super::sets::{Set, kept_of, sets};
-use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove};
+use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove, whole_cost};
 use crate::channels::{Channels, Group, Role};
 use crate::cut::{Kept, masked};
 use crate::error::{Code, Error, Result};
@@ -73,7 +73,7 @@ impl<'a> Planner<'a> {
     pub fn new(graph: &'a Graph, channels: &'a Channels, options: &PlanOptions) -> Result<Self> {
         options.check()?;
         let limits = limits(graph, channels, options)?;
-        let before = cost(graph, &Kept::new(graph, channels, []))?;
+        let before = whole_cost(graph);
         let gone = match &options.target {
             Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
             _ => HashSet::new(),
@@ -166,7 +166,8 @@ fn name_limits(limits: &mut [Option<String>], sets: &[Set], lost: &[usize]) {
 
 /// For each group why it stays whole, if it does.
 fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Vec<Option<String>>> {
-    let names: Vec<Vec<&str>> = channels.groups.iter().map(|g| names_of(graph, g)).collect();
+    let named = |g| if options.locks.is_empty() { Vec::new() } else { names_of(graph, g) };
+    let names: Vec<Vec<&str>> = channels.groups.iter().map(named).collect();
     let everything =
         || graph.values.iter().map(|(_, v)| v.name.as_str()).chain(graph.nodes.iter().map(|(_, n)| n.name.as_str()));
     for lock in &options.locks {

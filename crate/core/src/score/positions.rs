@@ -68,12 +68,10 @@ impl Positions {
         term: impl Fn(f32, usize) -> f64,
         join: impl Fn(f64, f64) -> f64,
     ) -> Result<Vec<f64>> {
-        let converted;
-        let bytes: &[u8] = if tensor.dtype == DataType::Float {
-            &tensor.data
+        let bytes = &if tensor.dtype == DataType::Float {
+            tensor.bytes()?
         } else {
-            converted = tensor.to_f32()?.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
-            &converted
+            tensor.to_f32()?.into_iter().flat_map(f32::to_le_bytes).collect()
         };
         let mut sums = vec![0.0f64; self.count(&tensor.dims)];
         match (self.axes.as_slice(), self.blocks) {
