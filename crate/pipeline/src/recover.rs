@@ -17,6 +17,7 @@ use lopper_engine::recover::{Refit, compensate, reestimate, refit};
 use lopper_engine::score::Sample;
 use lopper_engine::verify::MaskedSlices;
 use lopper_engine::{Control, Ended};
+use std::sync::Arc;
 
 /// Images a batch, where the model leaves that open.
 const BATCH: usize = 64;
@@ -37,8 +38,8 @@ impl Session {
     ///
     /// # Errors
     /// When the bytes are no model, or not the one that the opened model was cut from.
-    pub fn compare_with(&mut self, bytes: impl Into<bytes::Bytes>, files: &dyn ExternalData) -> Result<()> {
-        let model = Model::read_with(bytes.into(), files)?.inlined()?;
+    pub fn compare_with(&mut self, bytes: impl Into<bytes::Bytes>, files: Arc<dyn ExternalData>) -> Result<()> {
+        let model = Model::read_with(bytes.into(), &files)?.inlined()?;
         let mask = lost(&Graph::new(&model)?, &self.opened()?.graph);
         if mask.is_empty() {
             let what = "the opened model cannot be told to be cut from this original: no tensor of it is the original's with \
