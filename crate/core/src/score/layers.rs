@@ -116,8 +116,9 @@ fn stored(graph: &Graph, mut value: ValueId, axes: &mut [usize]) -> Option<Value
 /// The only node that reads a value.
 fn sole(graph: &Graph, value: ValueId) -> Option<(NodeId, &Node)> {
     let v = &graph.values[value];
+    let captured = || graph.nodes.iter().any(|(_, n)| n.captures.contains(&value));
     match v.uses.as_slice() {
-        [(id, _)] if !v.is_output => Some((*id, &graph.nodes[*id])),
+        [(id, _)] if !v.is_output && !captured() => Some((*id, &graph.nodes[*id])),
         _ => None,
     }
 }
