@@ -32,7 +32,7 @@ pub fn run(args: &Tune) -> Result<()> {
     files::guard(&args.output, &[&args.model, &args.data], args.force)?;
     let mut session = open(&args.model)?;
     if let Some(original) = &args.original {
-        let read = session.compare_with(files::read(original)?, &files::Beside::of(original));
+        let read = session.compare_with(files::read(original)?, files::Beside::of(original));
         read.map_err(|e| e.at(original.display()))?;
     }
     let terminal = Terminal::new();
