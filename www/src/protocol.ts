@@ -102,8 +102,10 @@ export interface CutSummary extends Estimate {
   /** What `max_error` may be at most. */
   tolerance: number;
   device: string;
-  /** Why the proof could not be run, if so: there is no download then. */
+  /** Why the proof could not be run, if so: there is no download then, unless it can be run elsewhere. */
   not_proved: string | null;
+  /** The proof needs only more memory than there is here. */
+  elsewhere: boolean;
 }
 
 export type DeviceChoice = 'auto' | 'cpu' | 'gpu';
@@ -217,6 +219,8 @@ export type Answer<K extends CallName> = Calls[K]['answer'];
 export type Progress =
   | { task: 'evaluate'; done: number; total: number }
   | { task: 'data'; done: number; total: number }
+  | { task: 'score'; done: number; total: number }
+  | { task: 'recover'; stage: 'bias' | 'lstsq' | 'batchnorm'; done: number; total: number }
   | { task: 'cut'; done: number; total: number }
   | { task: 'device'; done: number; total: number }
   | TuneProgress;

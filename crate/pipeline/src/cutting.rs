@@ -130,6 +130,7 @@ impl CutState {
             tolerance: TOLERANCE,
             device: self.report.device.clone(),
             not_proved: self.not_proved.as_ref().map(|n| n.why.clone()),
+            elsewhere: self.not_proved.as_ref().is_some_and(|n| n.elsewhere),
         }
     }
 }

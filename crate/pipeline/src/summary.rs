@@ -128,6 +128,8 @@ pub struct CutSummary {
     pub device: String,
     /// Why the proof could not be run, if so.
     pub not_proved: Option<String>,
+    /// Whether the proof needs only more memory than there is here: then the model is handed out, and the proof is run elsewhere.
+    pub elsewhere: bool,
 }
 
 /// JSON has no infinity; a difference beyond all bounds is the largest number.

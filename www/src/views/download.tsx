@@ -8,9 +8,9 @@ import { Step } from './step.js';
 export function DownloadStep() {
   const cut = store.cut.value;
   const result = store.result.value;
-  const { exact, max_error, tolerance } = cut?.summary ?? { exact: false, max_error: null, tolerance: 0 };
+  const { exact, max_error, tolerance, elsewhere } = cut?.summary ?? { exact: false, max_error: null, tolerance: 0, elsewhere: false };
   const proved = max_error !== null && (!exact || max_error <= tolerance);
-  if (!cut || !result || !proved) return <Step id="download" state="waiting" note={text.download.needs} />;
+  if (!cut || !result || !(proved || elsewhere)) return <Step id="download" state="waiting" note={text.download.needs} />;
   const get = (which: Which, part: 'model' | 'recipe' | 'report') => (): void => void download(which, part);
   const busy = store.busy.value;
   return (
