@@ -1,5 +1,11 @@
 //! The command line of Lopper: arguments to pipeline calls, tables and JSON out.
 
+/// As the standard one, but a reader that goes away (`lopper inspect MODEL | head`) ends the program instead of breaking it.
+macro_rules! println {
+    () => { crate::say(format_args!("")) };
+    ($($words:tt)*) => { crate::say(format_args!($($words)*)) };
+}
+
 mod args;
 mod commands;
 mod files;
@@ -8,6 +14,7 @@ mod terminal;
 
 use args::{Args, Command};
 use clap::Parser;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -29,5 +36,12 @@ fn main() -> ExitCode {
             eprintln!("lopper: {e}");
             ExitCode::from(e.code().class().exit_status())
         }
+    }
+}
+
+/// Writes a line, or ends the program where nobody reads it.
+fn say(line: std::fmt::Arguments<'_>) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
     }
 }
