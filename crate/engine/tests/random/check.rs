@@ -178,8 +178,8 @@ fn check_structure(before: &Graph, cut: &Cut) -> Result<(), Failure> {
         return fail("empty", format!("{:?} has shape {:?}", v.name, v.shape));
     }
     let bytes = step("write", cut.model.write())?;
-    let again = step("read", Model::read(bytes.into()))?;
-    if again.proto != cut.model.proto {
+    let again = step("read", Model::read(bytes.clone().into()))?;
+    if step("write again", again.write())? != bytes {
         return fail("read", "the written file reads differently");
     }
     Ok(())
