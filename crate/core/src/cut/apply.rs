@@ -2,6 +2,7 @@
 
 use super::context::CutContext;
 use super::edits::Edits;
+use super::emptied::{Emptied, rename, still_there};
 use super::kept::Kept;
 use super::mask::{MaskEntry, mask_entries};
 use super::slice::TensorCut;
@@ -51,13 +52,17 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
         }
     }
     out.replace_tensors(slices);
-    let edits = rewrite(graph, &out, &kept, &mut values, &renormalised, &channels.shuffles)?;
+    let emptied = Emptied::find(graph, channels, &kept)?;
+    let mut edits = rewrite(graph, &out, &kept, &mut values, &renormalised, &channels.shuffles, &emptied)?;
+    let names = emptied.names(graph, &mut edits)?;
     let rewritten = edits.rewritten.clone();
     edits.apply(&mut out.proto);
+    rename(&mut out.proto, &names);
     drop_dead(&mut out, graph);
     update_infos(&mut out, graph, &kept)?;
     let new_graph = validate(&out, graph, &kept)?;
-    let mut names: Vec<(NodeId, String)> = renormalised.iter().map(|&n| (n, graph.nodes[n].name.clone())).collect();
+    let there = renormalised.iter().filter(|n| still_there(&out.proto, graph, **n));
+    let mut names: Vec<(NodeId, String)> = there.map(|&n| (n, graph.nodes[n].name.clone())).collect();
     names.sort();
     Ok(Cut {
         mask: mask_entries(graph, channels, &kept)?,
@@ -76,6 +81,7 @@ fn rewrite(
     values: &mut Table<ValueId, Value>,
     renormalised: &HashSet<NodeId>,
     shuffles: &Shuffles,
+    emptied: &Emptied,
 ) -> Result<Edits> {
     let mut edits = Edits::new(graph);
     for (id, node) in graph.nodes.iter() {
@@ -84,6 +90,13 @@ fn rewrite(
         };
         let reached = node.inputs.iter().flatten().any(changed)
             || node.outputs.iter().flatten().any(|v| kept.shape(*v).is_ok_and(|s| s != graph.values[*v].shape));
+        if emptied.skips(node, &graph.values) {
+            for &output in node.outputs.iter().flatten() {
+                values[output].shape = kept.shape(output)?;
+                values[output].constant = None;
+            }
+            continue;
+        }
         let Some(op) = ops::lookup(node).filter(|_| reached && !shuffles.inner.contains(&id)) else { continue };
         let mut cx = CutContext {
             old: graph,

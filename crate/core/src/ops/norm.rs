@@ -2,6 +2,7 @@
 
 use super::Operator;
 use crate::channels::{ChannelContext, Layout, Role};
+use crate::cut::{Rest, RestContext};
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext};
 
@@ -49,6 +50,25 @@ impl Operator for BatchNormalization {
             return Err(cx.bad_shape(format!("{n} scales for {c} channels")));
         }
         same_as_input(cx)
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let normalised = || -> Option<Rest> {
+            let rank = cx.shape(0)?.len();
+            let epsilon = f64::from(cx.node.float("epsilon").unwrap_or(1e-5));
+            let all: Vec<Vec<f64>> =
+                (0..5).map(|i| cx.numbers(i)?.as_floats().map(<[f64]>::to_vec)).collect::<Option<_>>()?;
+            let [x, scale, bias, mean, variance] = all.as_slice() else { return None };
+            let parts = scale.iter().zip(bias).zip(mean.iter().zip(variance)).enumerate();
+            let one = |(c, ((s, b), (m, v))): (usize, ((&f64, &f64), (&f64, &f64)))| {
+                Some((x.get(if x.len() == 1 { 0 } else { c })? - m) / (v + epsilon).sqrt() * s + b)
+            };
+            let numbers: Vec<f64> = parts.map(one).collect::<Option<_>>()?;
+            let mut dims = vec![1; rank];
+            *dims.get_mut(1)? = numbers.len();
+            Some(cx.made(dims, numbers))
+        };
+        normalised().unwrap_or(Rest::Unknown)
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

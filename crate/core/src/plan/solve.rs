@@ -3,7 +3,7 @@
 use super::sets::{Set, kept_of, sets};
 use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove};
 use crate::channels::{Channels, Group, Role};
-use crate::cut::{Kept, masked};
+use crate::cut::{Kept, check_emptied, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
 use serde::Serialize;
@@ -54,7 +54,9 @@ pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result
     .into_iter()
     .collect();
     removed.sort_unstable();
-    let after = cost(graph, &Kept::new(graph, channels, removed.iter().copied()))?;
+    let kept = Kept::new(graph, channels, removed.iter().copied());
+    check_emptied(graph, channels, &kept)?;
+    let after = cost(graph, &kept)?;
     let gone: HashSet<u32> = removed.iter().copied().collect();
     let groups = (channels.groups.iter().zip(limits))
         .map(|(g, limit)| GroupPlan {
@@ -92,6 +94,9 @@ fn in_steps(
         let solver = Solver { graph, channels, options, target, sets: &sets };
         let lost = solver.solve(before)?;
         gone = solver.removed(&lost).into_iter().collect();
+        if options.floor == Some(0) {
+            channels.close_rows(&mut gone);
+        }
         if step == options.steps {
             name_limits(limits, &sets, &lost);
         }
