@@ -8,7 +8,7 @@ use super::mask::{MaskEntry, mask_entries};
 use super::slice::TensorCut;
 use crate::channels::{Channels, Shuffles};
 use crate::error::{Code, Error, Result};
-use crate::graph::{Constant, Dim, Elements, Graph, InferContext, NodeId, Table, Value, ValueId};
+use crate::graph::{Constant, Dim, Elements, Graph, InferContext, Node, NodeId, Table, Value, ValueId};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
 use crate::onnx::proto::{TensorProto, ValueInfoProto};
 use crate::onnx::{Model, Tensor};
@@ -91,10 +91,7 @@ fn rewrite(
         let reached = node.inputs.iter().flatten().any(changed)
             || node.outputs.iter().flatten().any(|v| kept.shape(*v).is_ok_and(|s| s != graph.values[*v].shape));
         if emptied.skips(node, &graph.values) {
-            for &output in node.outputs.iter().flatten() {
-                values[output].shape = kept.shape(output)?;
-                values[output].constant = None;
-            }
+            forget(node, kept, values)?;
             continue;
         }
         let Some(op) = ops::lookup(node).filter(|_| reached && !shuffles.inner.contains(&id)) else { continue };
@@ -138,6 +135,15 @@ fn rewrite(
         }
     }
     Ok(edits)
+}
+
+/// What a node makes is not computed any more.
+fn forget(node: &Node, kept: &Kept<'_>, values: &mut Table<ValueId, Value>) -> Result<()> {
+    for &output in node.outputs.iter().flatten() {
+        values[output].shape = kept.shape(output)?;
+        values[output].constant = None;
+    }
+    Ok(())
 }
 
 /// Real numbers computed from sizes are part of the function (an attention scale): they keep their old value.

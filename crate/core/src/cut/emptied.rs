@@ -60,7 +60,7 @@ impl RestContext<'_> {
         self.node.input(input).is_some_and(|v| matches!(self.found.get(&v), Some(Found::Numbers(_))))
     }
 
-    /// The numbers of an input that are known, or those of a parameter after the cut.
+    /// The numbers of an input that are known, or those of a parameter or constant after the cut.
     pub fn numbers(&self, input: usize) -> Option<Constant> {
         let v = self.node.input(input)?;
         match self.found.get(&v) {
@@ -68,11 +68,14 @@ impl RestContext<'_> {
             Some(_) => return None,
             None => {}
         }
-        let tensor = self.graph.values[v].tensor.as_ref().filter(|t| t.dtype.is_float())?;
+        // Exporters hand equal parameters on by nodes.
+        let value = &self.graph.values[v];
+        let folded = || value.constant.as_ref()?.to_tensor(&value.name);
+        let tensor = value.tensor.clone().or_else(folded).filter(|t| t.dtype.is_float())?;
         let cut = self.channels.layouts.get(&v).map(|l| TensorCut::of(l, self.kept)).transpose().ok()?.flatten();
         let left: Tensor = match cut {
-            Some(cut) => cut.apply(tensor).ok()?,
-            None => tensor.clone(),
+            Some(cut) => cut.apply(&tensor).ok()?,
+            None => tensor,
         };
         let elements = Elements::Floats(left.to_f32().ok()?.into_iter().map(f64::from).collect());
         Some(Constant { dtype: left.dtype, dims: left.dims, elements })

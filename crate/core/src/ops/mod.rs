@@ -83,6 +83,11 @@ pub trait Operator: Sync {
         Vec::new()
     }
 
+    /// Whether the operator keeps whole whatever it reads, so that no shape has to be known.
+    fn keeps_all(&self) -> bool {
+        false
+    }
+
     /// The input that holds the weights, of operators that sum products of data and weights.
     fn weights(&self) -> Option<usize> {
         None

@@ -98,18 +98,33 @@ fn in_steps(
             channels.close_rows(&mut gone);
         }
         if step == options.steps {
-            name_limits(limits, &sets, &lost);
+            name_limits(limits, options, &sets, &lost);
         }
     }
     Ok(gone)
 }
 
 /// Says of groups that a set holds back what does it.
-fn name_limits(limits: &mut [Option<String>], sets: &[Set], lost: &[usize]) {
+fn name_limits(limits: &mut [Option<String>], options: &PlanOptions, sets: &[Set], lost: &[usize]) {
     for (set, _) in sets.iter().zip(lost).filter(|(s, n)| **n == s.most) {
         for (group, _) in &set.cells {
             if let (Some(slot), Some(why)) = (limits.get_mut(*group), set.limit) {
                 slot.get_or_insert_with(|| why.to_owned());
+            }
+        }
+    }
+    let (Scope::Group, Target::Ratio(ratio), None | Some(1)) = (options.scope, &options.target, options.multiple)
+    else {
+        return;
+    };
+    for (set, &n) in sets.iter().zip(lost).filter(|(s, _)| s.cells.len() > 1) {
+        for (group, _) in &set.cells {
+            let (whole, kept) =
+                (kept_of(&set.cells, set.shares, 0, *group), kept_of(&set.cells, set.shares, n, *group));
+            let asked = ((1.0 - ratio) * whole as f64 + EPSILON).floor() as usize;
+            if let Some(slot) = limits.get_mut(*group).filter(|_| kept > asked.max(1)) {
+                let each = whole / set.shares.max(1);
+                slot.get_or_insert_with(|| format!("its channels go in step with those of others, {each} at a time"));
             }
         }
     }
@@ -136,6 +151,9 @@ fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<V
         }
         if g.with_role(Role::Producer).next().is_none() {
             return Some("nothing with a score makes these channels".to_owned());
+        }
+        if g.classes.len() == 1 && options.floor != Some(0) {
+            return Some("it has one channel, and the floor keeps that".to_owned());
         }
         let lock = options.locks.iter().find(|l| names.iter().any(|n| matches_glob(l, n)))?;
         Some(format!("locked by {lock:?}"))
