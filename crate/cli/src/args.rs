@@ -1,7 +1,7 @@
 //! What can be written on the command line.
 
 use clap::{Args as Group, Parser, Subcommand};
-use lopper_pipeline::{Criterion, DeviceChoice, Scope};
+use lopper_pipeline::{Criterion, DeviceChoice, Normalizer, Reduction, Scope, Stage, TuneOptions};
 use std::path::PathBuf;
 
 /// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
@@ -32,6 +32,9 @@ pub enum Command {
     /// Read a model and write it again unchanged.
     #[command(hide = true)]
     Copy(Copy),
+    /// Write the model that a text case describes.
+    #[command(hide = true)]
+    Text(Text),
     /// Train the sample model that the page opens with one click.
     #[command(hide = true)]
     SampleTrain(SampleTrain),
@@ -50,23 +53,56 @@ pub struct Inspect {
     pub json: bool,
 }
 
+/// What a criterion looks at.
+#[derive(Debug, Group)]
+pub struct Measure {
+    /// Criterion, such as l1, or a weighted mixture, such as l1:0.7,fpgm_l2:0.3; --help lists all.
+    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1", long_help = CRITERIA)]
+    pub criterion: Criterion,
+    /// Images, for criteria that look at some: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N", default_value = "imagenet")]
+    pub normalize: String,
+    /// Images a batch.
+    #[arg(long, value_name = "B", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Take only N images, spread evenly over all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Exponent of lp.
+    #[arg(long, value_name = "P")]
+    pub p: Option<f64>,
+    /// Share that goes by norm, of fpgm_mixed.
+    #[arg(long, value_name = "R")]
+    pub norm_rate: Option<f64>,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+const CRITERIA: &str = "\
+Criterion, or a weighted mixture of several, each normalised first: l1:0.7,fpgm_l2:0.3
+By weights: l1, l2, lp (--p), linf, bn_scale, fpgm_l2, fpgm_l1, fpgm_cosine, fpgm_mixed (--norm-rate), lamp, group_norm, random (--seed)
+By images (--data): activation_mean_abs, apoz, wanda_structured, hrank
+By images with their classes (--data): weight_taylor_abs, weight_taylor_signed, weight_taylor_sq, activation_taylor,
+activation_taylor_mean, gate_taylor_sq, gate_taylor_sq_per_image, gbn_abs, fisher_obd";
+
 /// Arguments of `score`.
 #[derive(Debug, Group)]
 pub struct Score {
     /// ONNX file.
     pub model: PathBuf,
-    /// Criterion: l1 or l2.
-    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
-    pub criterion: Criterion,
-    /// Images, for criteria that need some: an npz file, a zip or a folder.
-    #[arg(long, value_name = "D")]
-    pub data: Option<PathBuf>,
-    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
-    #[arg(long, value_name = "N")]
-    pub normalize: Option<String>,
-    /// Device: auto, cpu or gpu.
-    #[arg(long, value_name = "D", value_parser = device)]
-    pub device: Option<DeviceChoice>,
+    /// How to score.
+    #[command(flatten)]
+    pub measure: Measure,
+    /// Scale the scores of each weight: none, sum, mean, max, std, gaussian, lamp or l2. Mixtures take mean where this is not given.
+    #[arg(long, value_name = "NAME", value_parser = normalizer)]
+    pub normalizer: Option<Normalizer>,
+    /// Seed of random.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
     /// Print JSON: {"<weight initializer>": [score per filter]}.
     #[arg(long)]
     pub json: bool,
@@ -81,9 +117,15 @@ pub struct Prune {
     /// Where the smaller model goes.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// Criterion: l1 or l2.
-    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
-    pub criterion: Criterion,
+    /// How to score.
+    #[command(flatten)]
+    pub measure: Measure,
+    /// How the scores of a group's members become one: sum, mean, max, prod or first. By default as the criterion has it.
+    #[arg(long, value_name = "NAME", value_parser = reduction)]
+    pub reduction: Option<Reduction>,
+    /// How scores of different groups become comparable: none, sum, mean, max, std, gaussian, lamp or l2. By default as the criterion has it.
+    #[arg(long, value_name = "NAME", value_parser = normalizer)]
+    pub normalizer: Option<Normalizer>,
     /// Whether each group loses the same share, or all channels compete: group or global.
     #[arg(long, value_parser = scope, default_value = "group")]
     pub scope: Scope,
@@ -159,7 +201,16 @@ pub struct Tune {
     /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
     #[arg(long, value_name = "N", default_value = "imagenet")]
     pub normalize: String,
-    /// Passes over the images.
+    /// The model that MODEL was cut from, for stages of --recover that compare the two.
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<PathBuf>,
+    /// What is done before the first step, without gradients: bias, lstsq (both need --original), batchnorm.
+    #[arg(long, value_name = "STAGES", value_delimiter = ',', value_parser = stage)]
+    pub recover: Vec<Stage>,
+    /// Images that bias and lstsq look at, at most.
+    #[arg(long, value_name = "N", default_value_t = TuneOptions::RECOVER_IMAGES)]
+    pub recover_images: usize,
+    /// Passes over the images; 0 does only what --recover says.
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "steps")]
     pub epochs: usize,
     /// Steps in all, instead of whole passes.
@@ -209,6 +260,16 @@ pub struct Copy {
     pub output: PathBuf,
 }
 
+/// Arguments of `text`.
+#[derive(Debug, Group)]
+pub struct Text {
+    /// Text file.
+    pub text: PathBuf,
+    /// Where the model goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+}
+
 /// Arguments of `sample-train`.
 #[derive(Debug, Group)]
 pub struct SampleTrain {
@@ -221,6 +282,14 @@ pub struct SampleTrain {
 
 fn criterion(name: &str) -> Result<Criterion, String> {
     Criterion::parse(name).map_err(|e| e.message().to_owned())
+}
+
+fn reduction(name: &str) -> Result<Reduction, String> {
+    Reduction::parse(name).map_err(|e| e.message().to_owned())
+}
+
+fn normalizer(name: &str) -> Result<Normalizer, String> {
+    Normalizer::parse(name).map_err(|e| e.message().to_owned())
 }
 
 fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
@@ -242,6 +311,15 @@ fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
 
 /// Most channels that one range of positions names.
 const MOST_NAMED: usize = 1 << 20;
+
+fn stage(name: &str) -> Result<Stage, String> {
+    match name {
+        "bias" => Ok(Stage::Bias),
+        "lstsq" => Ok(Stage::Lstsq),
+        "batchnorm" => Ok(Stage::BatchNorm),
+        other => Err(format!("there is no stage {other:?}: use bias, lstsq or batchnorm")),
+    }
+}
 
 fn device(name: &str) -> Result<DeviceChoice, String> {
     name.parse().map_err(|e: lopper_pipeline::Error| e.message().to_owned())

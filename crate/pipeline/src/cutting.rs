@@ -4,24 +4,44 @@ use crate::host::{Host, Progress};
 use crate::session::{Opened, Session, estimate};
 use crate::summary::{CutSummary, Estimate};
 use lopper_core::cut::{MaskEntry, cut};
-use lopper_core::onnx::Model;
-use lopper_core::plan::{PlanOptions, plan};
+use lopper_core::onnx::{Data, Model};
+use lopper_core::plan::{Plan, PlanOptions, Planner};
 use lopper_core::report::{Change, Report, ReportInput};
+use lopper_core::score::Needs;
 use lopper_core::{Code, Error, Result};
+use lopper_engine::score::measurable;
 use lopper_engine::verify::{Agreement, Block, MaskedSlices, compare};
 
 /// What the largest difference, divided by the largest output, may be.
 pub(crate) const TOLERANCE: f64 = 1e-4;
 const STAGES: usize = 3;
 
+/// Bytes that a proof may take beyond what the session holds.
+const MOST_FOR_PROOF: u64 = 512 << 20;
+
+/// What a file of tensors beside a model is called where nobody has named it.
+const DATA_FILE: &str = "model.onnx.data";
+
+/// Why a proof was not run.
+#[derive(Clone, Debug)]
+pub(crate) struct NotProved {
+    pub(crate) why: String,
+    /// Whether it could be run elsewhere: then the cut is handed out.
+    pub(crate) elsewhere: bool,
+}
+
+/// A model's file in pieces, and those of a file beside it if one would be too large.
+pub(crate) fn pieces(model: &Model, beside: &str) -> Result<(Vec<Data>, Vec<Data>)> {
+    if model.is_apart() { model.write_apart(beside) } else { Ok((model.write_pieces()?, Vec::new())) }
+}
+
 /// A finished cut.
 #[derive(Debug)]
 pub(crate) struct CutState {
     pub(crate) options: PlanOptions,
     pub(crate) model: Model,
-    pub(crate) bytes: Vec<u8>,
     pub(crate) report: Report,
-    pub(crate) not_proved: Option<String>,
+    pub(crate) not_proved: Option<NotProved>,
     estimate: Estimate,
 }
 
@@ -38,11 +58,12 @@ impl Session {
         let opened = self.opened()?;
         let sha256 = opened.sha256();
         let start = host.seconds();
-        let plan = plan(&opened.graph, &opened.channels, options)?;
+        let plan = self.planned(opened, options, host).await?;
         let planned = host.seconds();
         let done = cut(&opened.model, &opened.graph, &opened.channels, plan.removed.iter().copied())?;
-        let bytes = done.model.write()?;
-        let sizes = Change { before: opened.bytes.len() as u64, after: bytes.len() as u64 };
+        let (file, beside) = pieces(&done.model, DATA_FILE)?;
+        let after = file.iter().chain(&beside).map(|piece| piece.len() as u64).sum();
+        let sizes = Change { before: opened.size(), after };
         let mut report = Report::new(&ReportInput {
             name: &opened.name,
             sha256,
@@ -66,7 +87,7 @@ impl Session {
         report.seconds.insert("proof".to_owned(), host.seconds() - was_cut);
         let mut estimate = estimate(opened, &plan);
         (estimate.parameters, estimate.macs, estimate.bytes) = (report.parameters, report.macs, sizes);
-        let state = CutState { options: options.clone(), model: done.model, bytes, report, not_proved, estimate };
+        let state = CutState { options: options.clone(), model: done.model, report, not_proved, estimate };
         let summary = state.summary();
         let opened = self.opened_mut()?;
         opened.cut = Some(state);
@@ -79,6 +100,26 @@ impl Session {
     }
 }
 
+impl Session {
+    /// A plan; criteria that look at images are measured before each of its steps, on the images of the last
+    /// [`Session::score`].
+    async fn planned(&self, opened: &Opened, options: &PlanOptions, host: &impl Host) -> Result<Plan> {
+        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?;
+        let images = opened.measured.as_ref().map(|m| m.0.clone()).unwrap_or_default();
+        let mut terms = measurable(&options.criterion, &self.device);
+        let mut known = opened.measured.as_ref().map(|m| &m.1).filter(|m| terms.iter().all(|c| m.has(c)));
+        while let Some(now) = planner.next_graph()? {
+            match known.take() {
+                Some(measured) => planner.step(&now, measured)?,
+                None => planner.step(&now, &self.measure(&now, &terms, &images, host).await?)?,
+            }
+            // Distances to what has gone do not count, which the core sees to.
+            terms.retain(|c| c.needs() != Needs::Weights);
+        }
+        planner.finish()
+    }
+}
+
 impl CutState {
     fn summary(&self) -> CutSummary {
         CutSummary {
@@ -88,14 +129,23 @@ impl CutState {
             max_error: self.report.max_error,
             tolerance: TOLERANCE,
             device: self.report.device.clone(),
-            not_proved: self.not_proved.clone(),
+            not_proved: self.not_proved.as_ref().map(|n| n.why.clone()),
         }
     }
 }
 
 /// Runs the masked original and the cut model side by side. Returns why it could not, if the engine cannot run the model.
-async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Option<String>> {
+async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Option<NotProved>> {
     report.device = "CPU".to_owned();
+    // The original is read and masked, and both models are given to the engine.
+    let need = 3 * opened.model.outside() + 2 * cut.outside();
+    if cut.is_apart() && need > MOST_FOR_PROOF {
+        let why = format!(
+            "both models at once need about {} MB of memory: `lopper verify ORIGINAL PRUNED REPORT` runs the proof",
+            need >> 20
+        );
+        return Ok(Some(NotProved { why, elsewhere: true }));
+    }
     match agreement(&opened.model, cut, &report.mask, report.recipe.seed).await {
         Ok(seen) => {
             report.max_error = Some(seen.relative);
@@ -111,7 +161,9 @@ async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Opti
             }
             Ok(None)
         }
-        Err(e) if e.code() == Code::Unsupported => Ok(Some(e.message().to_owned())),
+        Err(e) if e.code() == Code::Unsupported => {
+            Ok(Some(NotProved { why: e.message().to_owned(), elsewhere: false }))
+        }
         Err(e) => Err(e.at("proof of the cut")),
     }
 }
@@ -123,7 +175,12 @@ pub(crate) fn agrees(seen: &Agreement) -> bool {
 
 /// How far the masked original and a cut model agree on random input.
 pub(crate) async fn agreement(original: &Model, cut: &Model, mask: &[MaskEntry], seed: u64) -> Result<Agreement> {
-    let slices: Vec<MaskedSlices> = (mask.iter())
+    compare(original, cut, &slices(mask), seed).await
+}
+
+/// A report's mask as the engine takes it.
+pub(crate) fn slices(mask: &[MaskEntry]) -> Vec<MaskedSlices> {
+    (mask.iter())
         .map(|e| MaskedSlices {
             initializer: e.initializer.clone(),
             axis: e.axis,
@@ -133,6 +190,5 @@ pub(crate) async fn agreement(original: &Model, cut: &Model, mask: &[MaskEntry],
                 Block { axis: w.axis, low, high }
             }),
         })
-        .collect();
-    compare(original, cut, &slices, seed).await
+        .collect()
 }

@@ -14,7 +14,9 @@ mod evaluate;
 mod export;
 mod host;
 mod images;
+mod lost;
 mod options;
+mod recover;
 pub mod sample;
 mod sample_model;
 mod scores;
@@ -28,18 +30,20 @@ pub use export::{Exported, Unproved};
 pub use host::{Control, Host, Progress, TuneProgress};
 pub use images::Source;
 pub use lopper_core::channels::{Coupling, Link, Place, Reason, Told};
-pub use lopper_core::onnx::ExternalData;
+pub use lopper_core::onnx::{Data, ExternalData, chosen};
 pub use lopper_core::plan::{PlanOptions, Scope, Target};
 pub use lopper_core::report::{Change, PinInfo, Report};
-pub use lopper_core::score::Criterion;
+pub use lopper_core::score::{Criterion, Needs, Normalizer, Reduction};
 pub use lopper_core::{Class, Code, Error, Result};
 #[cfg(not(target_family = "wasm"))]
 pub use lopper_engine::block_on;
 pub use lopper_engine::data::ImageLoader;
 pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
-pub use options::{DataOptions, TuneOptions, Which};
+pub use options::{DataOptions, Stage, TuneOptions, Which};
 pub use sample_model::train as train_sample;
-pub use scores::scores;
-pub use session::{Session, copy};
+pub use scores::{ScoreOptions, WeightScores};
+pub use session::{Session, copy, from_text};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
-pub use summary::{ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, Thumbnail, TuneSummary, Unsupported};
+pub use summary::{
+    ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, Thumbnail, TuneSummary, Unsupported,
+};

@@ -6,6 +6,7 @@ pub mod inspect;
 pub mod prune;
 pub mod sample;
 pub mod score;
+pub mod text;
 pub mod tune;
 pub mod verify;
 
@@ -17,7 +18,7 @@ use std::path::Path;
 fn open(model: &Path) -> Result<Session> {
     let mut session = Session::new();
     session
-        .open_with(files::read(model)?, &files::name(model), &files::Beside::of(model))
+        .open_with(files::read(model)?, &files::name(model), files::Beside::of(model))
         .map_err(|e| e.at(model.display()))?;
     Ok(session)
 }

@@ -1,5 +1,6 @@
 //! `lopper prune`
 
+use super::score::prepare;
 use super::{open, print_json};
 use crate::args::Prune;
 use crate::files;
@@ -9,6 +10,7 @@ use lopper_pipeline::{
     Change, Code, CutSummary, Error, GroupChange, PlanOptions, Result, Target, Unproved, Which, block_on,
 };
 use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 /// Cuts a model and writes it with its report.
 pub fn run(args: &Prune) -> Result<()> {
@@ -23,7 +25,9 @@ pub fn run(args: &Prune) -> Result<()> {
         _ => return Err(Error::new(Code::Usage, "give one of --ratio, --macs and --remove")),
     };
     let options = PlanOptions {
-        criterion: args.criterion,
+        criterion: args.measure.criterion()?,
+        reduction: args.reduction,
+        normalizer: args.normalizer,
         scope: args.scope,
         target,
         floor: args.floor,
@@ -39,10 +43,20 @@ pub fn run(args: &Prune) -> Result<()> {
     }
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
+    if prepare(&mut session, &args.measure, &terminal)? {
+        block_on(session.score(&options.criterion, None, &args.measure.options(), &terminal))?;
+    }
     let summary = block_on(session.cut(&options, &terminal))?;
     terminal.clear();
-    let files = session.export(Which::Cut, Unproved::Allow)?;
-    files::write(&args.output, &files.model)?;
+    let beside = files::data_of(&args.output);
+    let files = session.export(Which::Cut, Unproved::Allow, &files::name(&beside))?;
+    if !files.beside.is_empty() {
+        let folder = args.model.parent().unwrap_or(Path::new(""));
+        let read: Vec<PathBuf> = session.locations()?.iter().map(|location| folder.join(location)).collect();
+        files::guard(&beside, &read.iter().map(PathBuf::as_path).collect::<Vec<_>>(), false)?;
+        files::write_pieces(&beside, &files.beside)?;
+    }
+    files::write_pieces(&args.output, &files.model)?;
     if let Some(report) = &args.report {
         files::write(report, files.report.as_bytes())?;
     }

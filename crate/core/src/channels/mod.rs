@@ -18,7 +18,7 @@ mod why;
 pub use balance::{Balance, Cell};
 pub use context::{ChannelContext, merge, take};
 pub use groups::{Group, Site};
-pub use layout::{Blocks, Bundle, Ids, Layout, positions, strides};
+pub use layout::{Blocks, Bundle, Ids, Layout, Layouts, positions, strides};
 pub use reshape::reshape;
 pub use shuffle::{Shuffle, Shuffles};
 pub use strided::Affine;
@@ -26,9 +26,10 @@ pub use union_find::{Classes, PINNED, UnionFind};
 pub use why::{Coupling, Link, Place, Reason, Told};
 
 use crate::graph::{Graph, NodeId, ValueId};
+use crate::hash::{Map, Set};
 use crate::ops;
 use shared::{SharedRows, row_table, settle_shared, shared_rows};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Most joint positions of one bundle: small files can ask for lists of any length.
@@ -84,17 +85,17 @@ pub(crate) struct RowSet {
 #[derive(Debug, Default)]
 pub struct State {
     classes: Classes,
-    layouts: BTreeMap<ValueId, Layout>,
+    layouts: Layouts,
     ranges: Vec<Range>,
     row_sets: Vec<RowSet>,
-    row_index: HashMap<(usize, usize), usize>,
+    row_index: Map<(usize, usize), usize>,
     shared: Vec<SharedRows>,
     /// First ids of lists of copies, which may go one by one.
-    copies: HashSet<u32>,
+    copies: Set<u32>,
     united: Vec<(Ids, Ids, NodeId)>,
     /// The node whose rule speaks.
     current: NodeId,
-    seen: HashSet<(usize, usize)>,
+    seen: Set<(usize, usize)>,
     pins: Vec<Pin>,
     renormalised: Vec<(NodeId, Ids)>,
     /// Steps taken, of [`MAX_STEPS`].
@@ -114,7 +115,7 @@ impl State {
     fn fresh(&mut self, _value: ValueId, len: usize) -> Ids {
         let start = self.classes.fresh(len);
         self.ranges.push(Range { start, len, role: None });
-        (start..).take(len).collect()
+        (start..start.saturating_add(len as u32)).collect()
     }
 
     /// The layout of a value; parameters get theirs when first asked for: new ids on every axis, joint blocks where
@@ -267,7 +268,7 @@ pub struct Channels {
     /// Chains that only permute channels.
     pub shuffles: Shuffles,
     /// Layout of every value that has one.
-    pub layouts: BTreeMap<ValueId, Layout>,
+    pub layouts: Layouts,
     /// Groups, in the order of their first producer.
     pub groups: Vec<Group>,
     /// What ties the number of channels that go: see [`Balance`].

@@ -74,7 +74,10 @@ impl RestContext<'_> {
         let tensor = value.tensor.clone().or_else(folded).filter(|t| t.dtype.is_float())?;
         let cut = self.channels.layouts.get(&v).map(|l| TensorCut::of(l, self.kept)).transpose().ok()?.flatten();
         let left: Tensor = match cut {
-            Some(cut) => cut.apply(&tensor).ok()?,
+            Some(cut) => {
+                let dims = self.kept.shape(v).ok()??.iter().filter_map(Dim::length).collect();
+                cut.apply(&tensor, dims).ok()?
+            }
             None => tensor,
         };
         let elements = Elements::Floats(left.to_f32().ok()?.into_iter().map(f64::from).collect());
@@ -230,7 +233,7 @@ impl Emptied {
                         Error::new(Code::Unsupported, format!("{what}: leave a channel of what makes it"))
                     })?;
                     let why = "what a branch computes of which no channel is left";
-                    out.insert(name.clone(), edits.add(name, why, |name| Tensor { name, ..tensor }));
+                    out.insert(name.clone(), edits.add(graph, name, why, |name| Tensor { name, ..tensor }));
                 }
                 _ => {}
             }

@@ -14,4 +14,3 @@ pub(crate) use emptied::is_zero;
 pub use emptied::{Rest, RestContext, check_emptied};
 pub use kept::Kept;
 pub use mask::{MaskEntry, Where, apply_mask, mask_entries, masked, zero};
-pub(crate) use slice::take;

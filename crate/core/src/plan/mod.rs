@@ -7,13 +7,13 @@ mod savings;
 mod sets;
 mod solve;
 
-pub use cost::{Cost, cost};
+pub use cost::{Cost, cost, whole_cost};
 pub use glob::matches_glob;
 pub use savings::Savings;
-pub use solve::{GroupPlan, Plan, plan};
+pub use solve::{GroupPlan, Plan, Planner, plan};
 
 use crate::error::{Code, Error, Result};
-use crate::score::Criterion;
+use crate::score::{Criterion, Measured, Normalizer, Reduction, Scoring};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -55,6 +55,12 @@ impl Target {
 pub struct PlanOptions {
     /// How channels are scored.
     pub criterion: Criterion,
+    /// How the scores of a group's members become one, unless as the criterion has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduction: Option<Reduction>,
+    /// How scores of different groups become comparable, unless as the criterion has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalizer: Option<Normalizer>,
     /// Which channels compete.
     pub scope: Scope,
     /// What to reach.
@@ -86,6 +92,8 @@ impl PlanOptions {
     pub fn new(target: Target) -> Self {
         Self {
             criterion: Criterion::L1,
+            reduction: None,
+            normalizer: None,
             scope: Scope::Group,
             target,
             floor: None,
@@ -96,9 +104,15 @@ impl PlanOptions {
         }
     }
 
+    /// How the plan's channels are scored.
+    pub fn scoring<'a>(&'a self, measured: &'a Measured) -> Scoring<'a> {
+        Scoring { criterion: &self.criterion, reduction: self.reduction, normalizer: self.normalizer, measured }
+    }
+
     /// # Errors
     /// When a number is out of range.
     pub fn check(&self) -> Result<()> {
+        self.criterion.check()?;
         let bad = |what: String| Err(Error::new(Code::Usage, what));
         match &self.target {
             Target::Ratio(r) if !(0.0..1.0).contains(r) => {

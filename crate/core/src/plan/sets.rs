@@ -5,8 +5,9 @@ use crate::channels::{Channels, Group};
 use crate::cut::{Kept, check_emptied};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::score::{Normalizer, Reduction, group_scores};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::hash::{Map, Set as HashedSet};
+use crate::score::{Measured, group_scores};
+use std::collections::{BTreeMap, HashSet};
 
 /// Share of a group's channels that stays whatever their scores, in global scope.
 const GLOBAL_FLOOR: f64 = 0.1;
@@ -47,9 +48,10 @@ pub(super) fn sets(
     options: &PlanOptions,
     limits: &[Option<String>],
     gone: &HashSet<u32>,
+    measured: &Measured,
 ) -> Result<Vec<Set>> {
     let wanted = |g: usize| limits.get(g).is_some_and(Option::is_none);
-    let all = group_scores(graph, channels, wanted, options.criterion, Reduction::Mean)?;
+    let all = group_scores(graph, channels, wanted, &options.scoring(measured), gone)?;
     let scores: Vec<Vec<f64>> = (channels.groups.iter().zip(&all).enumerate())
         .map(
             |(g, (group, own))| {
@@ -97,7 +99,7 @@ type Cells = Vec<(usize, Vec<usize>)>;
 
 /// Channels, by group and position, that stay so that no value loses all of an axis: the best one of each list of which no
 /// group is a part as a whole, since every group keeps some channel anyway.
-fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashSet<(usize, usize)> {
+fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashedSet<(usize, usize)> {
     let table = channels.class_table();
     // Classes are smaller than the number of ids.
     let mut place: Vec<Option<(usize, usize)>> = vec![None; table.len()];
@@ -110,7 +112,7 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
     }
     let mut guarded = vec![false; table.len()];
     let mut counted = vec![0usize; table.len()];
-    let (mut seen, mut out) = (HashSet::new(), HashSet::new());
+    let (mut seen, mut out) = (HashedSet::default(), HashedSet::default());
     let lists = channels.layouts.values().flat_map(|l| &l.bundles).filter(|b| seen.insert(b.ids.as_ptr()));
     for (round, b) in lists.enumerate() {
         let classes = || b.ids.iter().filter_map(|&i| table.get(i as usize)).map(|&class| class as usize);
@@ -125,7 +127,7 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
                 own.push(p);
             }
         }
-        let mut counts: HashMap<usize, usize> = HashMap::new();
+        let mut counts: Map<usize, usize> = Map::default();
         for (g, _) in &own {
             *counts.entry(*g).or_default() += 1;
         }
@@ -150,7 +152,7 @@ fn scored(group: &Group, all: &[f64], options: &PlanOptions, gone: &HashSet<u32>
     let stays = |k: usize| group.classes.get(k).is_some_and(|c| !gone.contains(c));
     let mut left: Vec<f64> = all.iter().enumerate().filter(|(k, _)| stays(*k)).map(|(_, s)| *s).collect();
     if options.scope == Scope::Global {
-        Normalizer::Mean.apply(&mut left);
+        options.scoring(Measured::none()).between_groups().apply(&mut left);
     }
     let mut left = left.into_iter();
     (0..all.len()).map(|k| if stays(k) { left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY }).collect()
@@ -174,7 +176,7 @@ fn build_set(
     options: &PlanOptions,
     scores: &[Vec<f64>],
     cells: Cells,
-    last: &HashSet<(usize, usize)>,
+    last: &HashedSet<(usize, usize)>,
     all: bool,
 ) -> Set {
     let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);

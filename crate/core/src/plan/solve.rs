@@ -1,11 +1,12 @@
 //! From scores to the set of channels that go.
 
 use super::sets::{Set, kept_of, sets};
-use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove};
+use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove, whole_cost};
 use crate::channels::{Channels, Group, Role};
 use crate::cut::{Kept, check_emptied, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
+use crate::score::Measured;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -39,69 +40,122 @@ pub struct Plan {
     pub after: Cost,
 }
 
-/// Plans a cut.
+/// Plans a cut by a criterion that looks at weights only.
 ///
 /// # Errors
-/// When options are out of range, a lock matches nothing, no group can be cut, or the target cannot be reached.
+/// When options are out of range, a lock matches nothing, no group can be cut, the target cannot be reached, or the
+/// criterion needs more than weights.
 pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Plan> {
-    options.check()?;
-    let mut limits = limits(graph, channels, options)?;
-    let before = cost(graph, &Kept::new(graph, channels, []))?;
-    let mut removed: Vec<u32> = match &options.target {
-        Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
-        _ => in_steps(graph, channels, options, &mut limits, before)?,
+    let mut planner = Planner::new(graph, channels, options)?;
+    while let Some(now) = planner.next_graph()? {
+        planner.step(&now, Measured::none())?;
     }
-    .into_iter()
-    .collect();
-    removed.sort_unstable();
-    let kept = Kept::new(graph, channels, removed.iter().copied());
-    check_emptied(graph, channels, &kept)?;
-    let after = cost(graph, &kept)?;
-    let gone: HashSet<u32> = removed.iter().copied().collect();
-    let groups = (channels.groups.iter().zip(limits))
-        .map(|(g, limit)| GroupPlan {
-            name: g.name.clone(),
-            channels: g.classes.len(),
-            kept: (0..g.classes.len()).filter(|&k| g.classes.get(k).is_some_and(|c| !gone.contains(c))).collect(),
-            limit,
-        })
-        .collect();
-    Ok(Plan { removed, groups, before, after })
+    planner.finish()
 }
 
-/// Goes to the target in equal steps and scores what is left anew before each.
-fn in_steps(
-    graph: &Graph,
-    channels: &Channels,
-    options: &PlanOptions,
-    limits: &mut [Option<String>],
+/// A plan on its way to the target, in equal steps. Before each, whoever makes the plan scores what is left.
+#[derive(Debug)]
+pub struct Planner<'a> {
+    graph: &'a Graph,
+    channels: &'a Channels,
+    options: PlanOptions,
+    limits: Vec<Option<String>>,
     before: Cost,
-) -> Result<HashSet<u32>> {
-    let mut gone = HashSet::new();
-    for step in 1..=options.steps {
-        let now = match gone.is_empty() {
-            true => Cow::Borrowed(graph),
-            false => Cow::Owned(masked(graph, channels, &Kept::new(graph, channels, gone.iter().copied()))?),
+    gone: HashSet<u32>,
+    steps: usize,
+}
+
+impl<'a> Planner<'a> {
+    /// At the beginning.
+    ///
+    /// # Errors
+    /// When options are out of range, a lock matches nothing, or channels that are to go by name cannot.
+    pub fn new(graph: &'a Graph, channels: &'a Channels, options: &PlanOptions) -> Result<Self> {
+        options.check()?;
+        let limits = limits(graph, channels, options)?;
+        let before = whole_cost(graph);
+        let gone = match &options.target {
+            Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
+            _ => HashSet::new(),
         };
-        let sets = sets(&now, channels, options, limits, &gone)?;
+        // One seed decides whatever is drawn.
+        let criterion = options.criterion.clone().with(None, None, Some(options.seed));
+        Ok(Self {
+            graph,
+            channels,
+            options: PlanOptions { criterion, ..options.clone() },
+            limits,
+            before,
+            gone,
+            steps: 0,
+        })
+    }
+
+    /// The graph that the next step's scores are taken from: what has gone is zero there. `None` at the target.
+    ///
+    /// # Errors
+    /// When a parameter cannot be masked.
+    pub fn next_graph(&self) -> Result<Option<Cow<'a, Graph>>> {
+        let done = matches!(self.options.target, Target::Remove(_)) || self.steps == self.options.steps;
+        match (done, self.gone.is_empty()) {
+            (true, _) => Ok(None),
+            (false, true) => Ok(Some(Cow::Borrowed(self.graph))),
+            (false, false) => {
+                let kept = Kept::new(self.graph, self.channels, self.gone.iter().copied());
+                masked(self.graph, self.channels, &kept).map(|g| Some(Cow::Owned(g)))
+            }
+        }
+    }
+
+    /// One step by the scores of what [`Planner::next_graph`] gave; `measured` holds those of criteria that look at
+    /// images.
+    ///
+    /// # Errors
+    /// When no group can be cut, the target cannot be reached, or a score is missing.
+    pub fn step(&mut self, now: &Graph, measured: &Measured) -> Result<()> {
+        let sets = sets(now, self.channels, &self.options, &self.limits, &self.gone, measured)?;
         if sets.iter().all(|s| s.most == 0) {
             return Err(Error::new(
                 Code::NothingToCut,
                 "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
             ));
         }
-        let target = options.target.part(step as f64 / options.steps as f64);
-        let solver = Solver { graph, channels, options, target, sets: &sets };
-        let lost = solver.solve(before)?;
-        gone = solver.removed(&lost).into_iter().collect();
-        if options.floor == Some(0) {
-            channels.close_rows(&mut gone);
+        self.steps += 1;
+        let target = self.options.target.part(self.steps as f64 / self.options.steps as f64);
+        let solver = Solver { graph: self.graph, channels: self.channels, options: &self.options, target, sets: &sets };
+        let lost = solver.solve(self.before)?;
+        self.gone = solver.removed(&lost).into_iter().collect();
+        if self.options.floor == Some(0) {
+            self.channels.close_rows(&mut self.gone);
         }
-        if step == options.steps {
-            name_limits(limits, options, &sets, &lost);
+        if self.steps == self.options.steps {
+            name_limits(&mut self.limits, &self.options, &sets, &lost);
         }
+        Ok(())
     }
-    Ok(gone)
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// When what is left is no grid, or what a branch without any channel computes cannot be written.
+    pub fn finish(self) -> Result<Plan> {
+        let mut removed: Vec<u32> = self.gone.iter().copied().collect();
+        removed.sort_unstable();
+        let kept = Kept::new(self.graph, self.channels, removed.iter().copied());
+        check_emptied(self.graph, self.channels, &kept)?;
+        let after = cost(self.graph, &kept)?;
+        let groups = (self.channels.groups.iter().zip(self.limits))
+            .map(|(g, limit)| GroupPlan {
+                name: g.name.clone(),
+                channels: g.classes.len(),
+                kept: (0..g.classes.len())
+                    .filter(|&k| g.classes.get(k).is_some_and(|c| !self.gone.contains(c)))
+                    .collect(),
+                limit,
+            })
+            .collect();
+        Ok(Plan { removed, groups, before: self.before, after })
+    }
 }
 
 /// Says of groups that a set holds back what does it.
@@ -132,7 +186,8 @@ fn name_limits(limits: &mut [Option<String>], options: &PlanOptions, sets: &[Set
 
 /// For each group why it stays whole, if it does.
 fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Vec<Option<String>>> {
-    let names: Vec<Vec<&str>> = channels.groups.iter().map(|g| names_of(graph, g)).collect();
+    let named = |g| if options.locks.is_empty() { Vec::new() } else { names_of(graph, g) };
+    let names: Vec<Vec<&str>> = channels.groups.iter().map(named).collect();
     let everything =
         || graph.values.iter().map(|(_, v)| v.name.as_str()).chain(graph.nodes.iter().map(|(_, n)| n.name.as_str()));
     for lock in &options.locks {
@@ -161,7 +216,8 @@ fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<V
     Ok(channels.groups.iter().zip(&names).map(|(g, n)| limit(g, n)).collect())
 }
 
-/// Names by which a group can be locked: its own, those of what makes or accompanies its channels, and of the nodes that read these.
+/// Names by which a group can be locked: its own, those of what makes or accompanies its channels, and of the nodes
+/// that read these.
 fn names_of<'a>(graph: &'a Graph, group: &'a Group) -> Vec<&'a str> {
     let mut out = vec![group.name.as_str()];
     for site in group.sites.iter().filter(|s| s.role != Role::Consumer) {

@@ -23,16 +23,7 @@ pub fn chain(bytes: &[u8]) -> Result<()> {
         (Scope::Global, Target::Macs(0.6), None),
         (Scope::Global, Target::Ratio(0.3), Some(2)),
     ] {
-        let options = PlanOptions {
-            criterion: Criterion::L2,
-            scope,
-            target,
-            floor: None,
-            multiple,
-            locks: Vec::new(),
-            steps: 1,
-            seed: 0,
-        };
+        let options = PlanOptions { criterion: Criterion::L2, scope, multiple, ..PlanOptions::new(target) };
         if let Err(e) = prune(&model, &graph, &channels, &options) {
             failed.get_or_insert(e);
         }

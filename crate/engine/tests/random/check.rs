@@ -52,7 +52,7 @@ pub fn options(seed: u64, groups: &[String]) -> PlanOptions {
         locks.push(groups[r.below(groups.len() as u64) as usize].clone());
     }
     let criterion = if r.below(2) == 0 { Criterion::L1 } else { Criterion::L2 };
-    PlanOptions { criterion, scope, target, floor, multiple, locks, steps: 1, seed }
+    PlanOptions { criterion, scope, floor, multiple, locks, seed, ..PlanOptions::new(target) }
 }
 
 /// Cuts a model given as text at random and checks all that must hold.
