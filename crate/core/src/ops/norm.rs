@@ -67,11 +67,11 @@ impl Operator for BatchNormalization {
             let all: Vec<Vec<f64>> =
                 (0..5).map(|i| cx.numbers(i)?.as_floats().map(<[f64]>::to_vec)).collect::<Option<_>>()?;
             let [x, scale, bias, mean, variance] = all.as_slice() else { return None };
-            let parts = scale.iter().zip(bias).zip(mean.iter().zip(variance)).enumerate();
-            let one = |(c, ((s, b), (m, v))): (usize, ((&f64, &f64), (&f64, &f64)))| {
-                Some((x.get(if x.len() == 1 { 0 } else { c })? - m) / (v + epsilon).sqrt() * s + b)
+            let one = |c: usize| -> Option<f64> {
+                let x = x.get(if x.len() == 1 { 0 } else { c })?;
+                Some((x - mean.get(c)?) / (variance.get(c)? + epsilon).sqrt() * scale.get(c)? + bias.get(c)?)
             };
-            let numbers: Vec<f64> = parts.map(one).collect::<Option<_>>()?;
+            let numbers: Vec<f64> = (0..scale.len()).map(one).collect::<Option<_>>()?;
             let mut dims = vec![1; rank];
             *dims.get_mut(1)? = numbers.len();
             Some(cx.made(dims, numbers))
