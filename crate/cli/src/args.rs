@@ -135,8 +135,9 @@ pub struct Prune {
     /// Share of the original's multiply-accumulates that stays, 0 < R <= 1.
     #[arg(long, value_name = "R")]
     pub macs: Option<f64>,
-    /// Exactly these channels, heads or blocks: a group's name and positions in it. May be given several times.
-    #[arg(long, value_name = "GROUP:1,5,9", value_parser = removal)]
+    /// Exactly these channels, heads or blocks: a group's name and positions in it. May be given several times. A residual
+    /// branch that loses all of them becomes what it then adds.
+    #[arg(long, value_name = "GROUP:1,5,8-15", value_parser = removal)]
     pub remove: Vec<(String, Vec<usize>)>,
     /// Go to the target in N steps, with new scores before each.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -294,9 +295,22 @@ fn normalizer(name: &str) -> Result<Normalizer, String> {
 fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
     // Names of initializers may hold colons themselves.
     let (group, list) = words.rsplit_once(':').ok_or("give a group and positions in it, as in GROUP:1,5,9")?;
-    let position = |word: &str| word.trim().parse().map_err(|_| format!("{word:?} is no position of a channel"));
-    Ok((group.to_owned(), list.split(',').map(position).collect::<Result<_, String>>()?))
+    let position =
+        |word: &str| word.trim().parse::<usize>().map_err(|_| format!("{word:?} is no position of a channel"));
+    let mut out = Vec::new();
+    for word in list.split(',') {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        let (first, last) = (position(first)?, position(last)?);
+        if last >= first.saturating_add(MOST_NAMED) {
+            return Err(format!("{word:?} names more than {MOST_NAMED} channels"));
+        }
+        out.extend(first..=last);
+    }
+    Ok((group.to_owned(), out))
 }
+
+/// Most channels that one range of positions names.
+const MOST_NAMED: usize = 1 << 20;
 
 fn stage(name: &str) -> Result<Stage, String> {
     match name {

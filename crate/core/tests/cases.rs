@@ -1,5 +1,6 @@
 //! Text cases: a small graph in, its groups, balance, pins and the cut at 50 % out. Each case is a file in `tests/cases`;
-//! what is expected stands beside it and is reviewed as a difference (`INSTA_UPDATE=always` rewrites it).
+//! what is expected stands beside it and is reviewed as a difference (`INSTA_UPDATE=always` rewrites it). A line
+//! `// remove GROUP 0 1` names channels instead of half of all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use lopper_core::channels::{Channels, Role};
@@ -8,6 +9,7 @@ use lopper_core::graph::Graph;
 use lopper_core::plan::{PlanOptions, Target, plan};
 use lopper_core::report::pin_infos;
 use lopper_core::text::parse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 fn describe(text: &str) -> String {
@@ -38,7 +40,7 @@ fn describe(text: &str) -> String {
     for p in pin_infos(&graph, &channels) {
         writeln!(out, "pin {}[{}] at {}: {}", p.value, p.axis, p.node, p.why).unwrap();
     }
-    let options = PlanOptions::new(Target::Ratio(0.5));
+    let options = PlanOptions::new(removal(text, &channels).unwrap_or(Target::Ratio(0.5)));
     match plan(&graph, &channels, &options).and_then(|p| cut(&model, &graph, &channels, p.removed)) {
         Ok(c) => {
             writeln!(
@@ -76,6 +78,20 @@ fn describe(text: &str) -> String {
         Err(e) => writeln!(out, "no cut: {e}").unwrap(),
     }
     out
+}
+
+/// `// remove GROUP 0 1`: the channels that a case names instead of half of all; `*` stands for every one.
+fn removal(text: &str, channels: &Channels) -> Option<Target> {
+    let lines = text.lines().filter_map(|l| l.strip_prefix("// remove "));
+    let named = lines.map(|line| {
+        let (group, list) = line.split_once(' ').unwrap();
+        let group = channels.groups.iter().find(|g| g.name == group).unwrap();
+        let all = 0..group.classes.len();
+        let at = if list == "*" { all.collect() } else { list.split(' ').map(|k| k.parse().unwrap()).collect() };
+        (group.name.clone(), at)
+    });
+    let list: BTreeMap<String, Vec<usize>> = named.collect();
+    (!list.is_empty()).then_some(Target::Remove(list))
 }
 
 #[test]

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use lopper_core::channels::Channels;
-use lopper_core::cut::{Cut, cut};
+use lopper_core::cut::{Cut, Kept, cut};
 use lopper_core::graph::Graph;
-use lopper_core::plan::{Plan, PlanOptions, Scope, Target, plan};
+use lopper_core::plan::{Plan, PlanOptions, Savings, Scope, Target, cost, plan, whole_cost};
 use lopper_core::{Code, Result, text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 fn case(name: &str) -> String {
     std::fs::read_to_string(format!("{}/tests/cases/{name}.txt", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -46,6 +46,22 @@ fn a_head_goes_with_its_queries_keys_and_values() {
 fn a_block_of_a_grouped_convolution_goes_whole() {
     let (_, cut) = planned("08_grouped", &remove(&[("w/rows", &[2])])).unwrap();
     assert!(cut.graph.nodes.iter().any(|(_, n)| n.int("group") == Some(3)));
+}
+
+#[test]
+fn what_a_row_saves_is_what_the_cut_saves() {
+    for (name, rows) in [("12_attention_split", "qkv/rows"), ("167_gqa_head_behind_a_rotation", "wq/rows")] {
+        let graph = Graph::new(&text::parse(&case(name)).unwrap()).unwrap();
+        let channels = Channels::analyze(&graph);
+        let mut gone = HashSet::from([channels.groups.iter().find(|g| g.name == rows).unwrap().classes[1]]);
+        channels.close_rows(&mut gone);
+        let saved = Savings::new(&graph, &channels).unwrap().of(&gone).unwrap();
+        let (before, after) =
+            (whole_cost(&graph), cost(&graph, &Kept::new(&graph, &channels, gone.iter().copied())).unwrap());
+        let (parameters, macs) = (before.parameters - after.parameters, before.macs - after.macs);
+        assert!(parameters > 0 && macs > 0, "{name}");
+        assert_eq!((saved.parameters, saved.macs), (parameters, macs), "{name}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use super::State;
 use super::groups::Group;
 use super::layout::Ids;
-use super::union_find::UnionFind;
+use super::union_find::{Classes, UnionFind};
 use crate::graph::ValueId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -68,7 +68,7 @@ fn grids(state: &State) -> Vec<Grid> {
 }
 
 /// Rows in which each constrained class of a grid lies, with how often.
-fn constrained(grid: &Grid, classes: &mut UnionFind) -> BTreeMap<u32, Vec<(u32, u32)>> {
+fn constrained(grid: &Grid, classes: &mut Classes) -> BTreeMap<u32, Vec<(u32, u32)>> {
     let columns = (grid.ids.len() / grid.rows.max(1)).max(1);
     let mut rows: BTreeMap<u32, Vec<(u32, u32)>> = BTreeMap::new();
     for (r, chunk) in grid.ids.chunks(columns).enumerate() {

@@ -93,6 +93,27 @@ impl<'a> ChannelContext<'a> {
         Some((first..).take(count).collect())
     }
 
+    /// New ids for copies of one position, which may go one by one.
+    pub fn fresh_copies(&mut self, count: usize) -> Option<Ids> {
+        let ids = self.fresh_zeros(count)?;
+        self.state.copies.extend(ids.first());
+        Some(ids)
+    }
+
+    /// Whether a bundle only holds copies of one position, and whether only rows whose columns are elsewhere.
+    pub(super) fn is_minor(&self, bundle: &Bundle) -> (bool, bool) {
+        self.state.is_minor(bundle)
+    }
+
+    /// Takes an axis out of a bundle over which another operand is repeated; rows along it can still go whole.
+    fn share_columns(&mut self, layout: &mut Layout, axis: usize) {
+        let Some(at) = layout.index_of(axis) else { return };
+        let bundle = layout.bundles.remove(at);
+        let (columns, rows) = self.state.share(&bundle, axis);
+        layout.bundles.insert(at, columns);
+        layout.bundles.push(rows);
+    }
+
     /// Keeps an axis of a parameter that holds no channels, such as kernel positions.
     pub fn fix(&mut self, layout: &mut Layout, axis: usize) {
         let Some(at) = layout.index_of(axis) else { return };
@@ -285,6 +306,10 @@ impl<'a> ChannelContext<'a> {
             let (rx, ry) = (self.prefix_rows(x, common.len()), self.prefix_rows(y, common.len()));
             self.unite(&rx.ids, &ry.ids);
             done.extend(common);
+        } else if let Some(&axis) = x.axes.iter().find(|i| to_b(**i).is_none()).filter(|_| x.axes.len() > 1) {
+            self.share_columns(a, axis);
+        } else if let Some(&axis) = y.axes.iter().find(|j| to_a(**j).is_none()).filter(|_| y.axes.len() > 1) {
+            self.share_columns(b, axis);
         } else if let Some(&axis) = x.axes.iter().find(|i| !common.contains(i)) {
             self.keep_whole(a, axis, None, "it meets a value whose axes are divided otherwise");
         } else if let Some(&axis) = y.axes.iter().find(|j| !common_b.contains(j)) {

@@ -124,22 +124,34 @@ type Kind = (Vec<usize>, usize);
 type Slot = (usize, usize);
 
 /// Adds a group for whole rows (heads, blocks) that hold the same groups' channels: it is called after the first of these.
-pub(super) fn add_rows(groups: &mut Vec<Group>, rows: &[(u32, Vec<u32>)]) {
+/// Rows of `shared` columns are told apart by their positions alone.
+pub(super) fn add_rows(groups: &mut Vec<Group>, rows: &[(u32, Vec<u32>)], shared: &[(u32, Vec<u32>)]) {
     let mut place: HashMap<u32, Slot> = HashMap::new();
     for (g, group) in groups.iter().enumerate() {
         place.extend(group.classes.iter().enumerate().map(|(k, &class)| (class, (g, k))));
     }
     let known: HashSet<u32> = place.keys().copied().collect();
     let mut cells: BTreeMap<u32, BTreeSet<Slot>> = BTreeMap::new();
-    for (row, own) in rows.iter().filter(|(row, _)| !known.contains(row)) {
+    for (row, own) in rows.iter().chain(shared).filter(|(row, _)| !known.contains(row)) {
         cells.entry(*row).or_default().extend(own.iter().filter_map(|c| place.get(c)));
     }
     // Rows of several depths hold the same groups, in other numbers.
     let mut kinds: BTreeMap<Kind, Vec<(Slot, u32)>> = BTreeMap::new();
+    let apart: HashSet<u32> = shared.iter().map(|s| s.0).collect();
+    let mut seen: HashSet<BTreeSet<Slot>> = HashSet::new();
     for (row, own) in cells {
+        // Rows of the same channels are the same row.
+        if !apart.contains(&row) && !seen.insert(own.clone()) {
+            continue;
+        }
         let Some(&first) = own.first() else { continue };
         let mut of: Vec<usize> = own.iter().map(|p| p.0).collect();
         of.dedup();
+        let all: usize = of.iter().filter_map(|&g| groups.get(g)).map(|g| g.classes.len()).sum();
+        // A row of everything is the groups themselves.
+        if all == own.len() && !apart.contains(&row) {
+            continue;
+        }
         kinds.entry((of, own.len())).or_default().push((first, row));
     }
     let mut used: HashSet<String> = groups.iter().map(|g| g.name.clone()).collect();
@@ -181,6 +193,7 @@ fn row_classes(state: &mut State) -> Set<u32> {
             }
         }
     }
+    out.extend(state.shared.iter().flat_map(|s| s.rows().iter()).map(|&row| state.classes.find(row)));
     out
 }
 

@@ -9,6 +9,7 @@ mod context;
 mod groups;
 mod layout;
 mod reshape;
+mod shared;
 mod shuffle;
 mod strided;
 mod union_find;
@@ -21,12 +22,13 @@ pub use layout::{Blocks, Bundle, Ids, Layout, Layouts, positions, strides};
 pub use reshape::reshape;
 pub use shuffle::{Shuffle, Shuffles};
 pub use strided::Affine;
-pub use union_find::{PINNED, UnionFind};
+pub use union_find::{Classes, PINNED, UnionFind};
 pub use why::{Coupling, Link, Place, Reason, Told};
 
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::hash::{Map, Set};
 use crate::ops;
+use shared::{SharedRows, row_table, settle_shared, shared_rows};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -82,11 +84,14 @@ pub(crate) struct RowSet {
 /// The analysis while it runs.
 #[derive(Debug, Default)]
 pub struct State {
-    classes: UnionFind,
+    classes: Classes,
     layouts: Layouts,
     ranges: Vec<Range>,
     row_sets: Vec<RowSet>,
     row_index: Map<(usize, usize), usize>,
+    shared: Vec<SharedRows>,
+    /// First ids of lists of copies, which may go one by one.
+    copies: Set<u32>,
     united: Vec<(Ids, Ids, NodeId)>,
     /// The node whose rule speaks.
     current: NodeId,
@@ -278,6 +283,8 @@ pub struct Channels {
     rows: Vec<(u32, Vec<u32>)>,
     /// Rows and the positions in them, as ids.
     row_ids: Vec<(Ids, Ids)>,
+    /// For every id the class of the row with which it goes, too; [`PINNED`] where there is none.
+    row_table: Vec<u32>,
 }
 
 impl Channels {
@@ -298,6 +305,7 @@ impl Channels {
                 Some(_) if cx.state.spent > MAX_STEPS => {
                     cx.pin_inputs("the model is too large to follow every channel")
                 }
+                Some(op) if op.keeps_all() => op.channels(&mut cx),
                 Some(op) => match unknown(graph, node) {
                     Some(v) => cx.pin_inputs(&format!("the shape of {:?} is not known", graph.values[v].name)),
                     None => op.channels(&mut cx),
@@ -316,12 +324,15 @@ impl Channels {
             pin_layout(&mut state, &layout, output, None, "it is an output of the model");
         }
         settle_rows(&mut state);
+        settle_shared(&mut state);
         flatten_parameters(graph, &mut state);
+        settle_shared(&mut state);
         let cells = balance::collect(&mut state);
         let mut groups = groups::collect(graph, &mut state);
         let balances = balance::assign(cells, &groups);
         let rows = rows_of(&mut state);
-        groups::add_rows(&mut groups, &rows);
+        groups::add_rows(&mut groups, &rows, &shared_rows(&mut state));
+        let row_table = row_table(&mut state);
         let table = (0..state.classes.count() as u32).map(|i| state.classes.find(i)).collect();
         Self {
             table,
@@ -334,7 +345,9 @@ impl Channels {
             united: state.united,
             rows,
             row_ids: state.row_sets.into_iter().map(|s| (s.rows, s.cells)).collect(),
+            row_table,
         }
+        .with_rows_once()
     }
 
     /// Adds what can only go with the classes of a set: all channels of a row that goes, and a row all of whose channels go.

@@ -46,8 +46,10 @@ fn prepare(cx: &mut ChannelContext<'_>, layout: &mut Layout, run: &Run, from: &[
     let known =
         |dims: &[Dim], r: &Range<usize>| dims.get(r.clone()).is_some_and(|d| d.iter().all(|d| d.length().is_some()));
     let keep = if known(from, &run.input) && known(to, &run.output) {
-        let widest =
-            layout.bundles.iter().filter(|b| b.axes.iter().any(|a| run.input.contains(a))).max_by_key(|b| b.ids.len());
+        let widest = layout.bundles.iter().filter(|b| b.axes.iter().any(|a| run.input.contains(a))).max_by_key(|b| {
+            let (copies, rows) = cx.is_minor(b);
+            (!copies, !rows, b.ids.len())
+        });
         widest.filter(|b| joint_size(b, run, to) <= MAX_POSITIONS).map(|b| b.axes.clone()).unwrap_or_default()
     } else {
         Vec::new()

@@ -15,6 +15,53 @@ impl Default for UnionFind {
     }
 }
 
+/// Classes of positions that are the same channel, and the wider ones of what shares columns: along an axis that a shared
+/// operand is repeated over, positions go together, but for rows that go whole.
+#[derive(Clone, Debug, Default)]
+pub struct Classes {
+    wide: UnionFind,
+    same: UnionFind,
+}
+
+impl Classes {
+    /// Makes `n` new ids, each alone, and returns the first.
+    pub fn fresh(&mut self, n: usize) -> u32 {
+        self.same.fresh(n);
+        self.wide.fresh(n)
+    }
+
+    /// Number of ids.
+    pub fn count(&self) -> usize {
+        self.wide.count()
+    }
+
+    /// The representative of an id's class.
+    pub fn find(&mut self, id: u32) -> u32 {
+        self.wide.find(id)
+    }
+
+    /// The representative of an id's class, without shortening the way to it.
+    pub fn peek(&self, id: u32) -> u32 {
+        self.wide.peek(id)
+    }
+
+    /// The representative of the positions that are the same as this one.
+    pub fn find_same(&mut self, id: u32) -> u32 {
+        self.same.find(id)
+    }
+
+    /// Unites two classes; true if they were apart.
+    pub fn unite(&mut self, a: u32, b: u32) -> bool {
+        self.same.unite(a, b);
+        self.wide.unite(a, b)
+    }
+
+    /// Lets an id share the column of another one.
+    pub fn share(&mut self, a: u32, b: u32) {
+        self.wide.unite(a, b);
+    }
+}
+
 impl UnionFind {
     /// Makes `n` new ids, each alone, and returns the first.
     pub fn fresh(&mut self, n: usize) -> u32 {

@@ -2,11 +2,12 @@
 
 use super::context::CutContext;
 use super::edits::Edits;
+use super::emptied::{Emptied, rename, still_there};
 use super::kept::Kept;
 use super::mask::{MaskEntry, entries_of, tensor_cuts};
 use crate::channels::{Channels, Shuffles};
 use crate::error::{Code, Error, Result};
-use crate::graph::{Constant, Dim, Elements, Graph, InferContext, NodeId, Table, Value, ValueId};
+use crate::graph::{Constant, Dim, Elements, Graph, InferContext, Node, NodeId, Table, Value, ValueId};
 use crate::hash::{Map, Set, map};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
 use crate::onnx::proto::{GraphProto, TensorProto, ValueInfoProto};
@@ -56,13 +57,17 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
         }
     }
     out.replace_tensors(slices);
-    let edits = rewrite(graph, &out, &kept, (&mut values, changed), &renormalised, &channels.shuffles)?;
+    let emptied = Emptied::find(graph, channels, &kept)?;
+    let mut edits = rewrite(graph, &out, &kept, (&mut values, changed), &renormalised, &channels.shuffles, &emptied)?;
+    let names = emptied.names(graph, &mut edits)?;
     let rewritten = edits.rewritten.clone();
     edits.apply(&mut out.proto);
+    rename(&mut out.proto, &names);
     drop_dead(&mut out, graph);
     update_infos(&mut out, graph, &kept)?;
     let new_graph = validate(&out, graph, &kept)?;
-    let mut names: Vec<(NodeId, String)> = renormalised.iter().map(|&n| (n, graph.nodes[n].name.clone())).collect();
+    let there = renormalised.iter().filter(|n| still_there(&out.proto, graph, **n));
+    let mut names: Vec<(NodeId, String)> = there.map(|&n| (n, graph.nodes[n].name.clone())).collect();
     names.sort();
     Ok(Cut { mask, model: out, graph: new_graph, renormalised: names.into_iter().map(|n| n.1).collect(), rewritten })
 }
@@ -70,6 +75,14 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
 fn mark(changed: &mut [bool], value: ValueId) {
     if let Some(slot) = changed.get_mut(usize::from(value)) {
         *slot = true;
+    }
+}
+
+/// Marks a value that is not what it was.
+fn note(graph: &Graph, values: &Table<ValueId, Value>, value: ValueId, changed: &mut [bool]) {
+    let (new, old) = (&values[value], &graph.values[value]);
+    if new.shape != old.shape || new.constant != old.constant {
+        mark(changed, value);
     }
 }
 
@@ -81,9 +94,14 @@ fn rewrite(
     (values, mut changed): (&mut Table<ValueId, Value>, Vec<bool>),
     renormalised: &HashSet<NodeId>,
     shuffles: &Shuffles,
+    emptied: &Emptied,
 ) -> Result<Edits> {
     let mut edits = Edits::default();
     for (id, node) in graph.nodes.iter() {
+        if emptied.skips(node, &graph.values) {
+            forget(node, graph, kept, (values, &mut changed))?;
+            continue;
+        }
         let is_changed = |v: &ValueId| changed.get(usize::from(*v)) == Some(&true);
         let reached =
             node.inputs.iter().flatten().any(is_changed) || node.outputs.iter().flatten().any(|v| kept.reaches(*v));
@@ -125,13 +143,25 @@ fn rewrite(
             let frozen = freeze(graph, output, fact.constant.as_ref(), &mut edits, model, node.position);
             values[output].shape = want;
             values[output].constant = if frozen { graph.values[output].constant.clone() } else { fact.constant };
-            let (new, old) = (&values[output], &graph.values[output]);
-            if new.shape != old.shape || new.constant != old.constant {
-                mark(&mut changed, output);
-            }
+            note(graph, values, output, &mut changed);
         }
     }
     Ok(edits)
+}
+
+/// What a node makes is not computed any more.
+fn forget(
+    node: &Node,
+    graph: &Graph,
+    kept: &Kept<'_>,
+    (values, changed): (&mut Table<ValueId, Value>, &mut [bool]),
+) -> Result<()> {
+    for &output in node.outputs.iter().flatten() {
+        values[output].shape = kept.shape(output)?;
+        values[output].constant = None;
+        note(graph, values, output, changed);
+    }
+    Ok(())
 }
 
 /// Real numbers computed from sizes are part of the function (an attention scale): they keep their old value.

@@ -103,6 +103,25 @@ impl<'a> CutContext<'a> {
         }
     }
 
+    /// Whether nothing is left of an input.
+    pub fn is_emptied(&self, input: usize) -> bool {
+        let (old, new) = (self.old_shape(input), self.new_shape(input));
+        let gone = |(old, new): (&Dim, &Dim)| *new == Dim::Known(0) && old != new;
+        old.iter().flatten().zip(new.iter().flatten()).any(gone)
+    }
+
+    /// Keeps only inputs whose flag is set.
+    pub fn keep_inputs(&mut self, flags: &[bool]) {
+        let mut flags = flags.iter();
+        self.changed().input.retain(|_| flags.next() != Some(&false));
+    }
+
+    /// Keeps only outputs whose flag is set.
+    pub fn keep_outputs(&mut self, flags: &[bool]) {
+        let mut flags = flags.iter();
+        self.changed().output.retain(|_| flags.next() != Some(&false));
+    }
+
     /// Takes an input away.
     pub fn drop_input(&mut self, input: usize) {
         let node = self.changed();

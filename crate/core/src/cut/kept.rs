@@ -15,6 +15,7 @@ pub struct Kept<'a> {
     graph: &'a Graph,
     channels: &'a Channels,
     classes: &'a [u32],
+    rows: &'a [u32],
     gone: Vec<bool>,
     removed: Vec<u32>,
     /// Lengths that are left of lists met before: values share them.
@@ -28,8 +29,9 @@ impl<'a> Kept<'a> {
     pub fn new(graph: &'a Graph, channels: &'a Channels, removed: impl IntoIterator<Item = u32>) -> Self {
         let classes = channels.class_table();
         let gone = vec![false; classes.len()];
+        let rows = channels.row_table();
         let (lengths, counts) = (RefCell::default(), RefCell::default());
-        let mut out = Self { graph, channels, classes, gone, removed: Vec::new(), lengths, counts };
+        let mut out = Self { graph, channels, classes, rows, gone, removed: Vec::new(), lengths, counts };
         out.replace(removed);
         out
     }
@@ -53,7 +55,9 @@ impl<'a> Kept<'a> {
 
     /// Whether the channel of an id goes.
     pub fn goes(&self, id: u32) -> bool {
-        self.classes.get(id as usize).and_then(|&c| self.gone.get(c as usize)).copied().unwrap_or(false)
+        let gone = |table: &[u32]| table.get(id as usize).and_then(|&c| self.gone.get(c as usize)).copied();
+        // Nothing that is pinned is among what goes.
+        gone(self.classes) == Some(true) || gone(self.rows) == Some(true)
     }
 
     /// The bundle that holds an axis of a value.

@@ -2,7 +2,7 @@
 
 use super::{Operator, fold};
 use crate::channels::{Bundle, ChannelContext, Layout, MAX_POSITIONS, PINNED, take};
-use crate::cut::CutContext;
+use crate::cut::{CutContext, Rest, RestContext};
 use crate::error::Result;
 use crate::graph::{Constant, Dim, Elements, Fact, InferContext, MAX_FOLDED, Shape, axis_of};
 
@@ -74,6 +74,19 @@ impl Operator for Concat {
         let mut out = agree(cx, layouts, &rest);
         out.bundles.extend(joint);
         cx.set(0, out);
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let known = (0..cx.node.inputs.len()).any(|i| cx.is_known(i));
+        if known { Rest::Unknown } else { Rest::Stays }
+    }
+
+    fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
+        let flags: Vec<bool> = (0..cx.node().inputs.len()).map(|i| !cx.is_emptied(i)).collect();
+        if flags.contains(&false) {
+            cx.keep_inputs(&flags);
+        }
+        Ok(())
     }
 }
 
@@ -269,6 +282,13 @@ impl Operator for Split {
         let wanted: Option<Vec<Dim>> = (0..outputs).map(|k| cx.wanted(k).and_then(|s| s.get(axis).cloned())).collect();
         let Some(wanted) = wanted else { return Ok(()) };
         cx.drop_attribute("num_outputs");
+        let left: Vec<bool> = wanted.iter().map(|n| *n != Dim::Known(0)).collect();
+        let wanted: Vec<Dim> = if left.contains(&false) {
+            cx.keep_outputs(&left);
+            wanted.into_iter().filter(|n| *n != Dim::Known(0)).collect()
+        } else {
+            wanted
+        };
         cx.set_layout(1, "split", wanted, "sizes of a split")
     }
 }

@@ -1,9 +1,9 @@
 //! Convolutions in one to three dimensions, grouped, depthwise, dilated and transposed.
 
 use super::pool::{Window, spatial_output};
-use super::{Filters, Operator};
+use super::{Filters, Operator, rest};
 use crate::channels::{Blocks, Bundle, ChannelContext, Layout, Role};
-use crate::cut::CutContext;
+use crate::cut::{CutContext, Rest, RestContext, is_zero};
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node, product};
 
@@ -176,6 +176,10 @@ impl Operator for Conv {
         weight_blocks(node, input)
     }
 
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        rest::convolved(cx, 2).unwrap_or(Rest::Unknown)
+    }
+
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {
         rewrite_groups(cx)
     }
@@ -296,6 +300,14 @@ impl Operator for ConvTranspose {
 
     fn blocks(&self, node: &Node, input: usize) -> Vec<(usize, Blocks)> {
         weight_blocks(node, input)
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let zeros = cx.is_known(0) && cx.numbers(0).is_some_and(|x| is_zero(&x));
+        match cx.shape(0) {
+            Some(x) if zeros || cx.is_empty(0) => rest::bias_alone(cx, 2, 1, x.len()),
+            _ => Rest::Unknown,
+        }
     }
 
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {

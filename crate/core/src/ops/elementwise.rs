@@ -1,9 +1,10 @@
 //! Activations and broadcast arithmetic: aligned positions of all operands are the same channel.
 
-use super::{After, Operator, fold};
+use super::{After, Operator, fold, rest};
 use crate::channels::{Affine, ChannelContext};
+use crate::cut::{Rest, RestContext};
 use crate::error::Result;
-use crate::graph::{Elements, Fact, InferContext};
+use crate::graph::{Constant, Elements, Fact, InferContext};
 use crate::onnx::DataType;
 
 /// When an operator's result is zero at masked positions.
@@ -87,6 +88,10 @@ impl Operator for Unary {
         matches!(node.op_type.as_str(), "Identity" | "Cast")
     }
 
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        rest::activated(cx)
+    }
+
     fn after(&self, node: &crate::graph::Node) -> After {
         match node.op_type.as_str() {
             "Identity" => After::Same,
@@ -114,7 +119,7 @@ fn casts_steps(cx: &ChannelContext<'_>) -> bool {
 }
 
 /// Makes a cast constant's elements fit its type.
-fn convert(c: &mut crate::graph::Constant) {
+fn convert(c: &mut Constant) {
     match &c.elements {
         Elements::Ints(v) if c.dtype.is_float() => {
             let known: Option<Vec<f64>> = v.iter().map(|d| d.known().map(|n| n as f64)).collect();
@@ -165,6 +170,10 @@ impl Operator for Binary {
         infer_broadcast(cx, dtype)
     }
 
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        rest::broadcast(cx)
+    }
+
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let inputs: Vec<usize> = (0..cx.node.inputs.len()).collect();
         let rule = self.zero;
@@ -211,6 +220,10 @@ impl Operator for Where {
         infer_broadcast(cx, cx.dtype(1))
     }
 
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        rest::broadcast(cx)
+    }
+
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let layout = cx.broadcast(&[0, 1, 2], &|z| z.get(1) == Some(&Some(true)) && z.get(2) == Some(&Some(true)));
         cx.set(0, layout);
@@ -229,6 +242,21 @@ impl Operator for Clip {
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let input = cx.required(0)?;
         Ok(vec![Fact { dtype: input.dtype, shape: input.shape.clone(), constant: None }])
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let bound = |input: usize, name: &str, open: f64| match (cx.node.float(name), cx.node.input(input)) {
+            (Some(v), _) => Some(f64::from(v)),
+            (None, Some(_)) => cx.numbers(input)?.as_floats()?.first().copied(),
+            (None, None) => Some(open),
+        };
+        let bounds = bound(1, "min", f64::NEG_INFINITY).zip(bound(2, "max", f64::INFINITY));
+        match (cx.numbers(0), bounds) {
+            (Some(Constant { dims, elements: Elements::Floats(v), .. }), Some((low, high))) => {
+                cx.made(dims, v.into_iter().map(|x| x.max(low).min(high)).collect())
+            }
+            _ => Rest::Unknown,
+        }
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
@@ -256,7 +284,7 @@ impl Operator for CastLike {
         let dtype = cx.required(1)?.dtype;
         let constant = match (&input.constant, dtype) {
             (Some(c), Some(t)) => {
-                let mut c = crate::graph::Constant { dtype: t, ..c.clone() };
+                let mut c = Constant { dtype: t, ..c.clone() };
                 convert(&mut c);
                 Some(c)
             }
@@ -284,6 +312,10 @@ impl Operator for Dropout {
         let input = cx.required(0)?;
         let fact = Fact { dtype: input.dtype, shape: input.shape.clone(), constant: None };
         Ok(vec![fact.clone(), Fact { dtype: Some(DataType::Bool), ..fact }])
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        cx.numbers(0).map_or(Rest::Unknown, Rest::Numbers)
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

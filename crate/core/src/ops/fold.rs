@@ -26,16 +26,24 @@ pub fn broadcast_shapes(shapes: &[&[Dim]]) -> Option<Vec<Dim>> {
         .collect()
 }
 
-/// Applies an elementwise operator to broadcast constants. `None` if it cannot be folded.
+/// Applies an elementwise operator to small broadcast constants. `None` if it cannot be folded.
 pub fn elementwise(op: &str, inputs: &[&Constant]) -> Option<Constant> {
-    let shapes: Vec<Vec<Dim>> = inputs.iter().map(|c| c.dims.iter().map(|&d| Dim::from(d)).collect()).collect();
-    let refs: Vec<&[Dim]> = shapes.iter().map(Vec::as_slice).collect();
-    let dims: Vec<usize> = broadcast_shapes(&refs)?.iter().map(Dim::length).collect::<Option<_>>()?;
     let known = inputs.iter().all(|c| c.is_known());
     // Symbolic numbers are lengths of axes, so there are never many.
-    if count(&dims)? > if known { MAX_FOLDED } else { MAX_RANK } {
-        return None;
-    }
+    let most = if known { MAX_FOLDED } else { MAX_RANK };
+    if count(&result_dims(inputs)?)? > most { None } else { applied(op, inputs) }
+}
+
+/// Lengths of what constants broadcast to.
+fn result_dims(inputs: &[&Constant]) -> Option<Vec<usize>> {
+    let shapes: Vec<Vec<Dim>> = inputs.iter().map(|c| c.dims.iter().map(|&d| Dim::from(d)).collect()).collect();
+    let refs: Vec<&[Dim]> = shapes.iter().map(Vec::as_slice).collect();
+    broadcast_shapes(&refs)?.iter().map(Dim::length).collect()
+}
+
+/// Applies an elementwise operator to broadcast constants of any size.
+pub fn applied(op: &str, inputs: &[&Constant]) -> Option<Constant> {
+    let dims = result_dims(inputs)?;
     let all_ints = inputs.iter().all(|c| c.as_ints().is_some());
     let mut ints = Vec::new();
     let mut floats = Vec::new();

@@ -1,10 +1,12 @@
 //! MatMul and Gemm.
 
 use super::contract::{Operand, contract};
-use super::{Filters, Operator, fold};
+use super::{Filters, Operator, fold, rest};
 use crate::channels::{ChannelContext, Role};
+use crate::cut::{Rest, RestContext, is_zero};
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext, Node, product};
+use crate::graph::{Constant, Dim, Elements, Fact, InferContext, Node, product};
+use crate::onnx::DataType;
 
 /// MatMul with numpy's broadcasting.
 #[derive(Debug)]
@@ -72,6 +74,15 @@ impl Operator for MatMul {
         let (la, lb, out) = labels(&cx.lengths(0), &cx.lengths(1));
         let layout = contract(cx, &Operand { input: 0, labels: la }, &Operand { input: 1, labels: lb }, &out);
         cx.set(0, layout);
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let zeros = |i: usize| cx.is_known(i) && cx.numbers(i).is_some_and(|x| is_zero(&x));
+        if [0, 1].into_iter().any(|i| cx.is_empty(i) || zeros(i)) {
+            return cx.made(Vec::new(), vec![0.0]);
+        }
+        let Some((x, w)) = cx.numbers(0).zip(cx.numbers(1)).filter(|_| cx.is_known(0)) else { return Rest::Unknown };
+        rest::multiplied(&x, &w, false).map_or(Rest::Unknown, |v| cx.made(vec![v.len()], v))
     }
 
     fn macs(&self, cx: &InferContext<'_>, outputs: &[Fact]) -> Dim {
@@ -158,6 +169,33 @@ impl Operator for Gemm {
             }
         }
         cx.set(0, out);
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let product = if cx.is_empty(0) {
+            Some(vec![0.0])
+        } else {
+            let known = cx.is_known(0) && cx.node.int("transA") != Some(1);
+            let (x, w) = (cx.numbers(0).filter(|_| known), cx.numbers(1));
+            x.zip(w).and_then(|(x, w)| rest::multiplied(&x, &w, Self::transposed(cx.node).1))
+        };
+        let Some(product) = product else { return Rest::Unknown };
+        let bias = match cx.node.input(2) {
+            None => Some(Constant { dtype: DataType::Float, dims: Vec::new(), elements: Elements::Floats(vec![0.0]) }),
+            Some(_) => cx.numbers(2),
+        };
+        let (alpha, beta) = (cx.node.float("alpha").unwrap_or(1.0), cx.node.float("beta").unwrap_or(1.0));
+        let scaled = |v: &[f64], by: f32| v.iter().map(|x| x * f64::from(by)).collect::<Vec<f64>>();
+        let dims = if product.len() == 1 { Vec::new() } else { vec![product.len()] };
+        let product = Constant { dtype: DataType::Float, dims, elements: Elements::Floats(scaled(&product, alpha)) };
+        let sum = bias.and_then(|b| {
+            let b = Constant { elements: Elements::Floats(scaled(b.as_floats()?, beta)), ..b };
+            fold::applied("Add", &[&product, &b])
+        });
+        match sum.map(|s| (s.dims, s.elements)) {
+            Some((dims, Elements::Floats(v))) => cx.made(dims, v),
+            _ => Rest::Unknown,
+        }
     }
 
     fn macs(&self, cx: &InferContext<'_>, outputs: &[Fact]) -> Dim {

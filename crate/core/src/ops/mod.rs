@@ -26,6 +26,7 @@ mod reduce;
 mod region;
 mod reshape;
 mod resize;
+mod rest;
 mod rnn;
 mod rotary;
 mod select;
@@ -36,7 +37,7 @@ mod tile;
 mod whole;
 
 use crate::channels::{Affine, Blocks, ChannelContext};
-use crate::cut::CutContext;
+use crate::cut::{CutContext, Rest, RestContext};
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node};
 
@@ -126,6 +127,11 @@ pub trait Operator: Sync {
         Vec::new()
     }
 
+    /// Whether the operator keeps whole whatever it reads, so that no shape has to be known.
+    fn keeps_all(&self) -> bool {
+        false
+    }
+
     /// The input that holds the weights, of operators that sum products of data and weights.
     fn weights(&self) -> Option<usize> {
         None
@@ -180,6 +186,11 @@ pub trait Operator: Sync {
     /// The axis along which input 0 is picked by the numbers of input 1.
     fn gathers(&self, _node: &Node) -> Option<i64> {
         None
+    }
+
+    /// What the first output is where nothing is left of some inputs, or they hold numbers that are known because of that.
+    fn rest(&self, _cx: &RestContext<'_>) -> Rest {
+        Rest::Unknown
     }
 
     /// Rewrites what depends on sizes that a cut changes.

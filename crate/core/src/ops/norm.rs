@@ -2,6 +2,7 @@
 
 use super::{After, Operator};
 use crate::channels::{ChannelContext, Layout, Role};
+use crate::cut::{Rest, RestContext};
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, Node};
 
@@ -57,6 +58,25 @@ impl Operator for BatchNormalization {
             return Err(cx.bad_shape(format!("{n} scales for {c} channels")));
         }
         same_as_input(cx)
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let normalised = || -> Option<Rest> {
+            let rank = cx.shape(0)?.len();
+            let epsilon = f64::from(cx.node.float("epsilon").unwrap_or(1e-5));
+            let all: Vec<Vec<f64>> =
+                (0..5).map(|i| cx.numbers(i)?.as_floats().map(<[f64]>::to_vec)).collect::<Option<_>>()?;
+            let [x, scale, bias, mean, variance] = all.as_slice() else { return None };
+            let one = |c: usize| -> Option<f64> {
+                let x = x.get(if x.len() == 1 { 0 } else { c })?;
+                Some((x - mean.get(c)?) / (variance.get(c)? + epsilon).sqrt() * scale.get(c)? + bias.get(c)?)
+            };
+            let numbers: Vec<f64> = (0..scale.len()).map(one).collect::<Option<_>>()?;
+            let mut dims = vec![1; rank];
+            *dims.get_mut(1)? = numbers.len();
+            Some(cx.made(dims, numbers))
+        };
+        normalised().unwrap_or(Rest::Unknown)
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

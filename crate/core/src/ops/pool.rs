@@ -2,7 +2,7 @@
 
 use super::Operator;
 use crate::channels::ChannelContext;
-use crate::cut::CutContext;
+use crate::cut::{CutContext, Rest, RestContext};
 use crate::error::Result;
 use crate::graph::{Constant, Dim, Fact, InferContext, Origin, ValueId};
 use crate::onnx::DataType;
@@ -247,6 +247,11 @@ impl Operator for GlobalPool {
             .as_ref()
             .map(|s| s.iter().enumerate().map(|(i, d)| if i < 2 { d.clone() } else { Dim::Known(1) }).collect());
         Ok(vec![Fact { dtype: x.dtype, shape, constant: None }])
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let same = cx.node.op_type != "GlobalLpPool";
+        cx.numbers(0).filter(|_| same).map_or(Rest::Unknown, Rest::Numbers)
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {

@@ -2,7 +2,7 @@
 
 use super::Operator;
 use crate::channels::ChannelContext;
-use crate::cut::CutContext;
+use crate::cut::{CutContext, Rest, RestContext};
 use crate::error::Result;
 use crate::graph::{Dim, Fact, InferContext, axis_of};
 
@@ -97,6 +97,11 @@ impl Operator for Reduce {
                 }
             }),
         );
+    }
+
+    fn rest(&self, cx: &RestContext<'_>) -> Rest {
+        let sums = matches!(self.kind, Kind::Sum | Kind::Mean);
+        if sums && cx.is_empty(0) { cx.made(Vec::new(), vec![0.0]) } else { Rest::Unknown }
     }
 
     fn rewrite(&self, cx: &mut CutContext<'_>) -> Result<()> {

@@ -291,7 +291,7 @@ impl Operator for Expand {
         for (axis, n) in to.iter().enumerate() {
             let one = axis.checked_sub(shift).is_none_or(|k| from.get(k) == Some(&Some(1)));
             // Copies of one position may go one by one.
-            if let Some(ids) = n.filter(|n| *n > 1 && one).and_then(|n| cx.fresh_zeros(n)) {
+            if let Some(ids) = n.filter(|n| *n > 1 && one).and_then(|n| cx.fresh_copies(n)) {
                 out.bundles.push(Bundle::single(axis, ids, false));
             }
         }

@@ -52,7 +52,7 @@ impl Operator for Tile {
                 _ if same => {}
                 (Some(1), Some(m)) => {
                     // Copies of one position may go one by one.
-                    if let Some(ids) = cx.fresh_zeros(m) {
+                    if let Some(ids) = cx.fresh_copies(m) {
                         layout.bundles.retain(|b| !b.axes.contains(&axis));
                         layout.bundles.push(Bundle::single(axis, ids, false));
                     }

@@ -57,6 +57,10 @@ impl Operator for Whole {
         })
     }
 
+    fn keeps_all(&self) -> bool {
+        true
+    }
+
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         cx.pin_inputs(self.why);
     }

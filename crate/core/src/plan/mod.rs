@@ -65,7 +65,8 @@ pub struct PlanOptions {
     pub scope: Scope,
     /// What to reach.
     pub target: Target,
-    /// Fewest channels that a group keeps; by default 1, in global scope a tenth of the group.
+    /// Fewest channels that a group keeps; by default 1, in global scope a tenth of the group. With 0 a group may lose all its
+    /// channels where what its branch then computes can be written: a residual block becomes its shortcut.
     #[serde(default)]
     pub floor: Option<usize>,
     /// Kept channels of a group are rounded up to a multiple of this.

@@ -40,12 +40,8 @@ pub(super) fn listed(
             ));
         }
     }
-    let emptied = channels.groups.iter().find(|g| !g.classes.is_empty() && g.classes.iter().all(|c| out.contains(c)));
-    if let Some(group) = emptied {
-        let what = format!("nothing would be left of group {:?}: leave at least one of its channels", group.name);
-        return Err(Error::new(Code::NoTarget, what));
-    }
-    cost(graph, &Kept::new(graph, channels, out.iter().copied())).map_err(|e| {
+    let kept = Kept::new(graph, channels, out.iter().copied());
+    cost(graph, &kept).map_err(|e| {
         let what = format!("{}: name as many channels of every row, or whole rows", e.message());
         Error::new(Code::NoTarget, what)
     })?;

@@ -2,7 +2,7 @@
 
 use super::Cost;
 use super::cost::{at_one, macs_of, parameters_of};
-use crate::channels::Channels;
+use crate::channels::{Channels, PINNED};
 use crate::cut::Kept;
 use crate::error::Result;
 use crate::graph::{Graph, NodeId, Origin, Table, Value, ValueId};
@@ -17,7 +17,7 @@ pub struct Savings<'a> {
     /// Shapes of one sample of the whole model.
     values: Table<ValueId, Value>,
     group_of: Map<u32, usize>,
-    /// Values in which channels of each group stand.
+    /// Values in which channels of each group stand, and last those with channels of no group.
     reached: Vec<Vec<ValueId>>,
 }
 
@@ -33,13 +33,19 @@ impl<'a> Savings<'a> {
         for (g, group) in channels.groups.iter().enumerate() {
             group_of.extend(group.classes.iter().map(|&class| (class, g)));
         }
-        let table = channels.class_table();
+        // Rows that go with others have no group of their own.
+        let none = channels.groups.len();
+        // A position goes with its class, and some go with their row as well.
+        let tables = [channels.class_table(), channels.row_table()];
         let mut lists: Map<*const u32, BTreeSet<usize>> = Map::default();
-        let mut reached: Vec<BTreeSet<ValueId>> = vec![BTreeSet::new(); channels.groups.len()];
+        let mut reached: Vec<BTreeSet<ValueId>> = vec![BTreeSet::new(); channels.groups.len() + 1];
         for (value, layout) in channels.layouts.iter() {
             for b in &layout.bundles {
-                let of = |id: &u32| table.get(*id as usize).and_then(|class| group_of.get(class)).copied();
-                let groups = lists.entry(b.ids.as_ptr()).or_insert_with(|| b.ids.iter().filter_map(of).collect());
+                let of = |id: &u32| {
+                    let classes = tables.map(|t| t.get(*id as usize).copied().filter(|c| *c != PINNED));
+                    classes.into_iter().flatten().map(|class| group_of.get(&class).copied().unwrap_or(none))
+                };
+                let groups = lists.entry(b.ids.as_ptr()).or_insert_with(|| b.ids.iter().flat_map(of).collect());
                 for &g in groups.iter() {
                     if let Some(slot) = reached.get_mut(g) {
                         slot.insert(value);
@@ -56,7 +62,8 @@ impl<'a> Savings<'a> {
     /// # Errors
     /// When what is left is no grid.
     pub fn of(&mut self, classes: &HashSet<u32>) -> Result<Cost> {
-        let groups: BTreeSet<usize> = classes.iter().filter_map(|c| self.group_of.get(c)).copied().collect();
+        let none = self.reached.len().saturating_sub(1);
+        let groups: BTreeSet<usize> = classes.iter().map(|c| self.group_of.get(c).copied().unwrap_or(none)).collect();
         let values: BTreeSet<ValueId> = groups.iter().filter_map(|&g| self.reached.get(g)).flatten().copied().collect();
         self.kept.replace(classes.iter().copied());
         let smaller = values.iter().map(|&v| Ok((v, self.kept.shape(v)?))).collect::<Result<Vec<_>>>()?;

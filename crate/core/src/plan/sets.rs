@@ -1,7 +1,8 @@
 //! Channels that lose equal shares, in the order in which they go.
 
-use super::{PlanOptions, Scope};
+use super::{PlanOptions, Scope, cost};
 use crate::channels::{Channels, Group};
+use crate::cut::{Kept, check_emptied};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::hash::{Map, Set as HashedSet};
@@ -81,7 +82,8 @@ pub(super) fn sets(
     Ok(drafts
         .into_iter()
         .map(|(fixed, cells)| {
-            let mut set = build_set(channels, options, &scores, cells, &last);
+            let all = options.floor == Some(0) && can_go(graph, channels, &cells);
+            let mut set = build_set(channels, options, &scores, cells, &last, all);
             if fixed {
                 (set.most, set.limit) = (0, Some("its channels go in step with others, some of which stay"));
             } else if locked(&set.cells) {
@@ -156,12 +158,26 @@ fn scored(group: &Group, all: &[f64], options: &PlanOptions, gone: &HashSet<u32>
     (0..all.len()).map(|k| if stays(k) { left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY }).collect()
 }
 
+/// Whether all channels of a set can go at once, since what then is left of their branch can be written.
+fn can_go(graph: &Graph, channels: &Channels, cells: &Cells) -> bool {
+    let classes = |(g, own): &(usize, Vec<usize>)| -> Vec<u32> {
+        let all = channels.groups.get(*g).map(|g| g.classes.as_slice()).unwrap_or_default();
+        own.iter().filter_map(|&k| all.get(k).copied()).collect()
+    };
+    let mut gone: HashSet<u32> = cells.iter().flat_map(classes).collect();
+    channels.close_rows(&mut gone);
+    let kept = Kept::new(graph, channels, gone);
+    cost(graph, &kept).is_ok() && check_emptied(graph, channels, &kept).is_ok()
+}
+
+/// A set of cells; `all` says that nothing of it has to stay.
 fn build_set(
     channels: &Channels,
     options: &PlanOptions,
     scores: &[Vec<f64>],
     cells: Cells,
     last: &HashedSet<(usize, usize)>,
+    all: bool,
 ) -> Set {
     let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);
     let cells: Vec<(usize, Vec<usize>)> = (cells.into_iter())
@@ -180,11 +196,12 @@ fn build_set(
         own.saturating_sub(floor_of(channels, options, g, own, rows)) / each.max(1)
     };
     let floor = parts.iter().map(within).min().unwrap_or(0).min(shares);
+    let floor = if all { shares } else { floor };
     let guarded = |(g, c): &(usize, Vec<usize>)| {
         let stay = c.iter().filter(|k| last.contains(&(*g, **k))).count();
         (c.len() - stay) / (c.len() / shares.max(1)).max(1)
     };
-    let most = cells.iter().map(guarded).min().unwrap_or(0).min(floor);
+    let most = if all { shares } else { cells.iter().map(guarded).min().unwrap_or(0).min(floor) };
     let limit = (most < floor).then_some("some part of it would be left without any channel");
     let share_score = |n: usize| -> f64 {
         let (mut sum, mut count) = (0.0, 0usize);

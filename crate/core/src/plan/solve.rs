@@ -3,7 +3,7 @@
 use super::sets::{Set, kept_of, sets};
 use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove, whole_cost};
 use crate::channels::{Channels, Group, Role};
-use crate::cut::{Kept, masked};
+use crate::cut::{Kept, check_emptied, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
 use crate::score::Measured;
@@ -125,8 +125,11 @@ impl<'a> Planner<'a> {
         let solver = Solver { graph: self.graph, channels: self.channels, options: &self.options, target, sets: &sets };
         let lost = solver.solve(self.before)?;
         self.gone = solver.removed(&lost).into_iter().collect();
+        if self.options.floor == Some(0) {
+            self.channels.close_rows(&mut self.gone);
+        }
         if self.steps == self.options.steps {
-            name_limits(&mut self.limits, &sets, &lost);
+            name_limits(&mut self.limits, &self.options, &sets, &lost);
         }
         Ok(())
     }
@@ -134,11 +137,13 @@ impl<'a> Planner<'a> {
     /// The plan.
     ///
     /// # Errors
-    /// When what is left is no grid.
+    /// When what is left is no grid, or what a branch without any channel computes cannot be written.
     pub fn finish(self) -> Result<Plan> {
         let mut removed: Vec<u32> = self.gone.iter().copied().collect();
         removed.sort_unstable();
-        let after = cost(self.graph, &Kept::new(self.graph, self.channels, removed.iter().copied()))?;
+        let kept = Kept::new(self.graph, self.channels, removed.iter().copied());
+        check_emptied(self.graph, self.channels, &kept)?;
+        let after = cost(self.graph, &kept)?;
         let groups = (self.channels.groups.iter().zip(self.limits))
             .map(|(g, limit)| GroupPlan {
                 name: g.name.clone(),
@@ -154,11 +159,26 @@ impl<'a> Planner<'a> {
 }
 
 /// Says of groups that a set holds back what does it.
-fn name_limits(limits: &mut [Option<String>], sets: &[Set], lost: &[usize]) {
+fn name_limits(limits: &mut [Option<String>], options: &PlanOptions, sets: &[Set], lost: &[usize]) {
     for (set, _) in sets.iter().zip(lost).filter(|(s, n)| **n == s.most) {
         for (group, _) in &set.cells {
             if let (Some(slot), Some(why)) = (limits.get_mut(*group), set.limit) {
                 slot.get_or_insert_with(|| why.to_owned());
+            }
+        }
+    }
+    let (Scope::Group, Target::Ratio(ratio), None | Some(1)) = (options.scope, &options.target, options.multiple)
+    else {
+        return;
+    };
+    for (set, &n) in sets.iter().zip(lost).filter(|(s, _)| s.cells.len() > 1) {
+        for (group, _) in &set.cells {
+            let (whole, kept) =
+                (kept_of(&set.cells, set.shares, 0, *group), kept_of(&set.cells, set.shares, n, *group));
+            let asked = ((1.0 - ratio) * whole as f64 + EPSILON).floor() as usize;
+            if let Some(slot) = limits.get_mut(*group).filter(|_| kept > asked.max(1)) {
+                let each = whole / set.shares.max(1);
+                slot.get_or_insert_with(|| format!("its channels go in step with those of others, {each} at a time"));
             }
         }
     }
@@ -186,6 +206,9 @@ fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<V
         }
         if g.with_role(Role::Producer).next().is_none() {
             return Some("nothing with a score makes these channels".to_owned());
+        }
+        if g.classes.len() == 1 && options.floor != Some(0) {
+            return Some("it has one channel, and the floor keeps that".to_owned());
         }
         let lock = options.locks.iter().find(|l| names.iter().any(|n| matches_glob(l, n)))?;
         Some(format!("locked by {lock:?}"))

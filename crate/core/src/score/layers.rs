@@ -45,7 +45,7 @@ impl Layer {
         // Where the filters are in blocks, so is the summed axis itself.
         let each = if self.filters.blocks.is_some() { 0 } else { filters / self.groups.max(1) };
         move |at| {
-            let group = if each == 0 { 0 } else { at / filter_stride % filters / each };
+            let group = (at / filter_stride % filters).checked_div(each).unwrap_or(0);
             group * n + at / stride % n
         }
     }

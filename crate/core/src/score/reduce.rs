@@ -83,8 +83,6 @@ pub fn group_scores(
     scoring: &Scoring<'_>,
     gone: &HashSet<u32>,
 ) -> Result<Vec<Vec<f64>>> {
-    // A group of one channel is never pruned, so it needs no score.
-    let wanted = |g: usize| wanted(g) && channels.groups.get(g).is_some_and(|g| g.classes.len() > 1);
     let mut out: Vec<Vec<f64>> = channels.groups.iter().map(|g| vec![0.0; g.classes.len()]).collect();
     let normalizer = match scoring.criterion {
         Criterion::Mix(_) => scoring.normalizer.unwrap_or(Normalizer::Mean),
@@ -92,7 +90,7 @@ pub fn group_scores(
     };
     for (criterion, weight) in scoring.criterion.terms() {
         let reduction = scoring.reduction.unwrap_or(criterion.reduction());
-        let all = reduced(graph, channels, wanted, criterion, reduction, scoring.measured, gone)?;
+        let all = reduced(graph, channels, &wanted, criterion, reduction, scoring.measured, gone)?;
         for (g, (group, own)) in channels.groups.iter().zip(all).enumerate().filter(|(g, _)| wanted(*g)) {
             let stays = |k: usize| group.classes.get(k).is_some_and(|c| !gone.contains(c));
             let mut left: Vec<f64> = own.iter().enumerate().filter(|(k, _)| stays(*k)).map(|(_, s)| *s).collect();
