@@ -3,7 +3,9 @@
 //!
 //! A crate of its own because it must be optimised for speed where the module for the browser is optimised for size.
 
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
+// Pairs of rows and columns are indexed by their axis, 0 or 1; slices are read with `get` or as chunks.
+#![allow(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod conv;
 mod correlate;

@@ -36,9 +36,9 @@ impl Block {
     fn axes_kept(&self, new: &Self) -> Option<Vec<(usize, Vec<usize>)>> {
         let same_rank = self.dims.len() == new.dims.len();
         let axes: Vec<usize> = (0..self.dims.len()).filter(|&a| self.dims.get(a) != new.dims.get(a)).collect();
-        match axes.as_slice() {
-            &[axis] if same_rank => Some(vec![(axis, self.kept(new, axis)?)]),
-            &[first, second] if same_rank => {
+        match *axes.as_slice() {
+            [axis] if same_rank => Some(vec![(axis, self.kept(new, axis)?)]),
+            [first, second] if same_rank => {
                 let one = new.taken(first, &[0]);
                 let length = self.dims.get(first).copied()?;
                 let on_second = (0..length).find_map(|i| self.taken(first, &[i]).kept(&one, second))?;
