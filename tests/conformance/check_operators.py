@@ -131,7 +131,11 @@ def engine(ctx, oracle):
         model = model_of(ctx, path, 11)
         feed = oracle.feeds(model, np.random.default_rng(5), 2, {"*": 5, "h": 4, "w": 4, "R": 2}, (0, 2))
         outputs = oracle.run(model, feed) if runnable(model) else reference(model, feed)
-        write(folder / path.stem, model, [([feed[v.name] for v in model.graph.input], outputs)], 1e-3, 1e-4)
+        outputs = list(outputs)
+        # Where terms of thousands cancel, the float32 rounding of either side is a matter of the largest output.
+        real = [np.abs(np.asarray(o, dtype=float)).max(initial=0) for o in outputs if np.asarray(o).dtype.kind == "f"]
+        limit = max(1e-4, 1e-6 * max(filter(np.isfinite, real), default=0))
+        write(folder / path.stem, model, [([feed[v.name] for v in model.graph.input], outputs)], 1e-3, limit)
     wrong = [f"{name}: {said}" for name, said in sorted(results(folder).items()) if said != "ok"]
     assert not wrong, f"{len(wrong)} of {len(paths)} cases:\n" + "\n".join(wrong)
     return f"{len(paths) - len(NOT_COMPARED)} of {len(paths)} cases"
@@ -146,5 +150,6 @@ def checks(ctx):
         if path.stem in SKIPPED:
             continue
         snapshot = CASES / "snapshots" / f"cases__cases@{path.name}.snap"
-        refused = "\nno cut: " in snapshot.read_text()
+        # What a case removes by name may be refused where a cut by a share is not.
+        refused = "\nno cut: " in snapshot.read_text() and "\n// remove " not in path.read_text()
         yield path.stem, partial(refusal, ctx, path) if refused else partial(cuts, ctx, equivalence, path)
