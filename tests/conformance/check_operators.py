@@ -151,5 +151,5 @@ def checks(ctx):
             continue
         snapshot = CASES / "snapshots" / f"cases__cases@{path.name}.snap"
         # What a case removes by name may be refused where a cut by a share is not.
-        refused = "\nno cut: " in snapshot.read_text() and "\n// remove " not in path.read_text()
+        refused = "\nno cut: " in snapshot.read_text() and "// remove " not in path.read_text()
         yield path.stem, partial(refusal, ctx, path) if refused else partial(cuts, ctx, equivalence, path)
