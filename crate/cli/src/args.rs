@@ -1,7 +1,7 @@
 //! What can be written on the command line.
 
 use clap::{Args as Group, Parser, Subcommand};
-use lopper_pipeline::{Criterion, DeviceChoice, Scope};
+use lopper_pipeline::{Amount, Criterion, DeviceChoice, HARDWARE, Norm, Pattern, Schedule, Scope, hardware};
 use std::path::PathBuf;
 
 /// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
@@ -23,6 +23,14 @@ pub enum Command {
     Score(Score),
     /// Cut channels out of a model and prove the cut.
     Prune(Prune),
+    /// Set weights to zero, one by one or by channels, and cut what that leaves dead.
+    Mask(Mask),
+    /// Do with a model what a recipe says.
+    Run(Run),
+    /// Measure how much each group bears, and solve for ratios.
+    Sensitivity(Sensitivity),
+    /// Follow many recipes and compare what they bring.
+    Sweep(Sweep),
     /// Measure a model's accuracy on labelled images.
     Eval(Eval),
     /// Fine-tune a model on labelled images.
@@ -74,7 +82,7 @@ pub struct Score {
 
 /// Arguments of `prune`.
 #[derive(Debug, Group)]
-#[command(group(clap::ArgGroup::new("target").required(true).args(["ratio", "macs", "remove"])))]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["ratio", "macs", "params", "bytes", "ms", "remove", "dead"])))]
 pub struct Prune {
     /// ONNX file.
     pub model: PathBuf,
@@ -84,7 +92,7 @@ pub struct Prune {
     /// Criterion: l1 or l2.
     #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
     pub criterion: Criterion,
-    /// Whether each group loses the same share, or all channels compete: group or global.
+    /// Whether each group loses the same share, or channels compete, all or those of groups of one kind: group, global, isomorphic.
     #[arg(long, value_parser = scope, default_value = "group")]
     pub scope: Scope,
     /// Share of the channels that go, 0 <= R < 1.
@@ -93,21 +101,57 @@ pub struct Prune {
     /// Share of the original's multiply-accumulates that stays, 0 < R <= 1.
     #[arg(long, value_name = "R")]
     pub macs: Option<f64>,
+    /// Share of the original's parameters that stays, 0 < R <= 1.
+    #[arg(long, value_name = "R")]
+    pub params: Option<f64>,
+    /// Share of the file's bytes that stays, 0 < R <= 1.
+    #[arg(long, value_name = "R")]
+    pub bytes: Option<f64>,
+    /// Milliseconds of one sample on the device: layers are timed at several widths first.
+    #[arg(long, value_name = "F")]
+    pub ms: Option<f64>,
     /// Exactly these channels, heads or blocks: a group's name and positions in it. May be given several times.
     #[arg(long, value_name = "GROUP:1,5,9", value_parser = removal)]
     pub remove: Vec<(String, Vec<usize>)>,
+    /// Exactly the channels that zeros in the weights have silenced.
+    #[arg(long)]
+    pub dead: bool,
+    /// Device that --ms is measured on: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, requires = "ms")]
+    pub device: Option<DeviceChoice>,
+    /// Groups that compete with each other and no others, by patterns. May be given several times.
+    #[arg(long, value_name = "GLOB,GLOB")]
+    pub set: Vec<String>,
+    /// Ratio of the groups of a pattern, whatever the target. May be given several times.
+    #[arg(long, value_name = "GLOB=R", value_parser = group_ratio)]
+    pub group_ratio: Vec<(String, f64)>,
     /// Go to the target in N steps, with new scores before each.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub steps: u32,
+    /// How far each step goes: linear, agp (cubic) or exponential.
+    #[arg(long, value_name = "NAME", value_parser = schedule, default_value = "linear")]
+    pub schedule: Schedule,
+    /// Rank heads, and blocks of grouped convolutions, and cut them as wholes.
+    #[arg(long)]
+    pub heads: bool,
     /// Groups, initializers or nodes whose groups stay whole; `*` and `?` are wild. May be given several times.
     #[arg(long, value_name = "GLOB")]
     pub lock: Vec<String>,
     /// Fewest channels that a group keeps.
     #[arg(long, value_name = "N")]
     pub floor: Option<usize>,
-    /// Keep a multiple of N channels in every group.
+    /// Smallest share of its channels that a group keeps; by default 0.1 where groups compete.
+    #[arg(long, value_name = "R")]
+    pub min_ratio: Option<f64>,
+    /// Largest share of its channels that a group loses.
+    #[arg(long, value_name = "R")]
+    pub max_ratio: Option<f64>,
+    /// Keep the nearest multiple of N channels in every group, or all of them.
     #[arg(long, value_name = "N")]
     pub multiple: Option<usize>,
+    /// The multiple that a kind of hardware likes: neon, webgpu, avx2, avx512, tensor-core or tensor-core-int8.
+    #[arg(long, value_name = "NAME", value_parser = multiple_of, conflicts_with = "multiple")]
+    pub hardware: Option<usize>,
     /// Seed of whatever is drawn at random.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -117,6 +161,145 @@ pub struct Prune {
     /// Allow OUT to be MODEL itself.
     #[arg(long)]
     pub force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `mask`.
+#[derive(Debug, Group)]
+pub struct Mask {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Where the masked model goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// How entries are chosen: l1_unstructured, random_unstructured, global_unstructured, ln_structured, random_structured, n_m
+    /// or custom_from_mask.
+    #[arg(long, value_name = "NAME")]
+    pub kind: String,
+    /// A number of entries or channels, such as 7, or a share of those that are left, such as 0.3.
+    #[arg(long, value_name = "A")]
+    pub amount: Option<Amount>,
+    /// Initializers by pattern, instead of all weights. May be given several times.
+    #[arg(long, value_name = "GLOB")]
+    pub tensor: Vec<String>,
+    /// Axis of whole channels, or of the runs of a pattern; by default what the layers say.
+    #[arg(long, value_name = "D")]
+    pub dim: Option<usize>,
+    /// Order of the norm of ln_structured: a number, inf or -inf.
+    #[arg(long, value_name = "N", default_value = "2", allow_hyphen_values = true)]
+    pub n: Norm,
+    /// N:M of n_m: N of every M entries stay.
+    #[arg(long, value_name = "N:M", default_value = "2:4")]
+    pub pattern: Pattern,
+    /// Seed of random masks.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// JSON file of custom_from_mask: {"<initializer>": [1, 0, ..]}, row-major.
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<PathBuf>,
+    /// Write masked weights as lists of what is not zero (sparse_initializer).
+    #[arg(long, conflicts_with = "cut")]
+    pub sparse: bool,
+    /// Cut the channels that the mask leaves dead.
+    #[arg(long)]
+    pub cut: bool,
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Allow OUT to be MODEL itself.
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Group)]
+pub struct Run {
+    /// The recipe: its JSON, a report, or a file or word in the compact form.
+    pub recipe: String,
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Images, where the recipe fine-tunes: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "cpu")]
+    pub device: DeviceChoice,
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Allow OUT to be MODEL itself.
+    #[arg(long)]
+    pub force: bool,
+    /// Print the recipe in its compact form, too.
+    #[arg(long)]
+    pub compact: bool,
+}
+
+/// Arguments of `sensitivity`.
+#[derive(Debug, Group)]
+pub struct Sensitivity {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Labelled images: an npz file, a zip or a folder. Without them the error of the output on random input counts.
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N", default_value = "imagenet")]
+    pub normalize: String,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Criterion: l1 or l2.
+    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
+    pub criterion: Criterion,
+    /// Shares of the channels of one group that go.
+    #[arg(long, value_name = "R,R", value_delimiter = ',', default_value = "0.1,0.3,0.5,0.7,0.9")]
+    pub ratios: Vec<f64>,
+    /// Groups, initializers or nodes whose groups stay whole. May be given several times.
+    #[arg(long, value_name = "GLOB")]
+    pub lock: Vec<String>,
+    /// Take only N images, spread evenly over all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Solve for ratios of groups with which this share of the MACs stays.
+    #[arg(long, value_name = "R", requires = "recipe")]
+    pub macs: Option<f64>,
+    /// Where the recipe with these ratios goes.
+    #[arg(long, value_name = "FILE", requires = "macs")]
+    pub recipe: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `sweep`.
+#[derive(Debug, Group)]
+pub struct Sweep {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Recipes or reports.
+    #[arg(required = true)]
+    pub recipes: Vec<PathBuf>,
+    /// Labelled images: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: PathBuf,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N", default_value = "imagenet")]
+    pub normalize: String,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Take only N images, spread evenly over all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -237,6 +420,23 @@ fn scope(name: &str) -> Result<Scope, String> {
     match name {
         "group" => Ok(Scope::Group),
         "global" => Ok(Scope::Global),
-        _ => Err("choose group or global".to_owned()),
+        "isomorphic" => Ok(Scope::Isomorphic),
+        _ => Err("choose group, global or isomorphic".to_owned()),
     }
+}
+
+fn schedule(name: &str) -> Result<Schedule, String> {
+    let found = Schedule::ALL.iter().find(|s| s.0 == name).map(|s| s.1);
+    found.ok_or_else(|| "choose linear, agp or exponential".to_owned())
+}
+
+fn group_ratio(words: &str) -> Result<(String, f64), String> {
+    let (glob, ratio) = words.rsplit_once('=').ok_or("give a pattern and a ratio, as in layer1.*=0.3")?;
+    let ratio = ratio.parse().map_err(|_| format!("{ratio:?} is no ratio: give a number such as 0.3"))?;
+    Ok((glob.to_owned(), ratio))
+}
+
+fn multiple_of(name: &str) -> Result<usize, String> {
+    let names = || HARDWARE.iter().map(|h| format!("{} ({}: {})", h.0, h.1, h.2)).collect::<Vec<_>>().join(", ");
+    hardware(name).ok_or_else(|| format!("choose one of {}", names()))
 }

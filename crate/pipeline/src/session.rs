@@ -5,6 +5,7 @@ use crate::cutting::CutState;
 use crate::describe;
 use crate::host::Control;
 use crate::images::Images;
+use crate::mask::MaskState;
 use crate::options::Which;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
@@ -13,7 +14,7 @@ use lopper_core::channels::{Channels, Coupling, Told};
 use lopper_core::cut::Kept;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model, NoExternalData};
-use lopper_core::plan::{Plan, PlanOptions, cost, plan};
+use lopper_core::plan::{Plan, PlanOptions, cost, plan_file};
 use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
 use lopper_core::{Code, Error, Result};
 use lopper_engine::{Device, DeviceChoice, DeviceKind, HostTensor, Network};
@@ -32,6 +33,7 @@ pub(crate) struct Opened {
     pub(crate) accuracy: Accuracy,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
+    pub(crate) masks: Option<MaskState>,
 }
 
 impl Opened {
@@ -100,6 +102,7 @@ impl Session {
             accuracy: Accuracy::default(),
             cut: None,
             tuned: None,
+            masks: None,
         };
         Ok(&self.opened.insert(opened).described)
     }
@@ -168,7 +171,7 @@ impl Session {
     /// When no model is open or the plan cannot be made as asked.
     pub fn plan(&self, options: &PlanOptions) -> Result<Estimate> {
         let opened = self.opened()?;
-        let plan = plan(&opened.graph, &opened.channels, options)?;
+        let plan = plan_file(&opened.graph, &opened.channels, options, Some(opened.bytes.len() as u64))?;
         Ok(estimate(opened, &plan))
     }
 

@@ -1,5 +1,6 @@
 //! What a session tells its caller, in the shapes that the page reads as JSON.
 
+use lopper_core::plan::Achieved;
 use lopper_core::report::{Change, PinInfo};
 use serde::{Serialize, Serializer};
 
@@ -127,6 +128,8 @@ pub struct CutSummary {
     pub device: String,
     /// Why the proof could not be run, if so.
     pub not_proved: Option<String>,
+    /// How near the plan came to its target.
+    pub achieved: Option<Achieved>,
 }
 
 /// JSON has no infinity; a difference beyond all bounds is the largest number.

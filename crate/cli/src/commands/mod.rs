@@ -3,9 +3,13 @@
 pub mod copy;
 pub mod eval;
 pub mod inspect;
+pub mod mask;
 pub mod prune;
+pub mod run;
 pub mod sample;
 pub mod score;
+pub mod sensitivity;
+pub mod sweep;
 pub mod tune;
 pub mod verify;
 

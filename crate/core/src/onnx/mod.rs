@@ -3,6 +3,8 @@
 mod data_type;
 mod inline;
 mod read;
+mod single;
+mod sparse;
 mod tensor;
 mod visit;
 mod write;
