@@ -34,11 +34,11 @@ const half = JSON.stringify({ criterion: 'l1', scope: 'group', target: { ratio: 
 async function cutting() {
   const { lopper } = await engine();
   const model = await bytes('/files/resnet18.onnx');
-  const open = await times(() => lopper.open(model, 'resnet18.onnx', [], []), 11, 3);
+  const open = await times(() => lopper.open(model, 'resnet18.onnx', [], new Float64Array(), () => undefined), 11, 3);
   const plan = await times(() => lopper.plan(half), 11, 3);
   const cuts = [];
   for (let i = 0; i < 3; i += 1) {
-    lopper.open(model, 'resnet18.onnx', [], []);
+    lopper.open(model, 'resnet18.onnx', [], new Float64Array(), () => undefined);
     await lopper.cut(half);
     cuts.push(JSON.parse(lopper.report('cut')).seconds);
   }
@@ -62,7 +62,7 @@ async function ours(device, input, { runs, steps }) {
   const start = performance.now();
   const answer = JSON.parse(await lopper.device(device));
   row(`lopper, ${device}`, 'open the device, self-test included, s', `${((performance.now() - start) / 1e3).toFixed(1)} (${answer.kind})`);
-  lopper.open(await bytes('/golden/resnet20_simplified.onnx'), 'resnet20.onnx', [], []);
+  lopper.open(await bytes('/golden/resnet20_simplified.onnx'), 'resnet20.onnx', [], new Float64Array(), () => undefined);
   const shape = JSON.stringify([BATCH, 3, 32, 32]);
   const list = await times(() => lopper.run('original', input, shape), runs);
   row(`lopper, ${device}`, 'evaluation, images/s', ((BATCH / median(list)) * 1e3).toFixed(1));

@@ -54,7 +54,7 @@ async function browser() {
 
 const runners = {
   tool,
-  core: () => cargoTest(['-p', 'lopper-core']),
+  core: () => cargoTest(['-p', 'lopper-core', '-p', 'lopper-kernels']),
   rust: () => cargoTest(['--release', '-p', 'lopper-engine', '-p', 'lopper-pipeline', '-p', 'lopper-cli']),
   types,
   browser,

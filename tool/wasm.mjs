@@ -10,7 +10,7 @@ import { target } from './wasm-toolchain.mjs';
 
 // What the module is made of: a crate's tests and benches are not in it.
 const sources = ['Cargo.toml', 'Cargo.lock', 'tool/wasm.mjs', 'tool/cargo-wasm.mjs', 'tool/wasm-toolchain.mjs',
-  ...['core', 'engine', 'pipeline', 'web'].flatMap((name) =>
+  ...['core', 'kernels', 'engine', 'pipeline', 'web'].flatMap((name) =>
     ['Cargo.toml', 'build.rs', 'proto', 'src'].map((part) => `crate/${name}/${part}`))];
 
 export async function buildWasm({ force = false } = {}) {

@@ -58,7 +58,7 @@ export async function outputs(page: Page, model: Buffer, pixels: number[], choic
       const lopper = new core.Lopper(nothing, nothing, nothing);
       const { kind } = JSON.parse(await lopper.device(choice)) as { kind: string };
       if (kind !== choice) throw new Error(`the engine runs on ${kind} instead of ${choice}`);
-      lopper.open(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)), 'golden.onnx', [], []);
+      lopper.open(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)), 'golden.onnx', [], new Float64Array(), nothing);
       const [image, batch, classes] = [3 * 32 * 32, 32, 10];
       const rows: number[][] = [];
       for (let at = 0; at < pixels.length; at += image * batch) {

@@ -59,7 +59,7 @@ export async function runBoth(page: Page, model: Buffer, shape: number[], choice
       const nothing = (): void => undefined;
       const lopper = new core.Lopper(nothing, nothing, nothing);
       const device = (JSON.parse(await lopper.device(choice)) as { kind: string }).kind;
-      lopper.open(bytes, 'downloaded.onnx', [], []);
+      lopper.open(bytes, 'downloaded.onnx', [], new Float64Array(), nothing);
       const engine = [...(await lopper.run('original', input, JSON.stringify(shape)))];
       return { shape, runtime, engine, device };
     },

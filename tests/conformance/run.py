@@ -22,7 +22,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lopper"
-PACKAGES = ["numpy", "onnx", "onnxruntime", "pillow"]
+# Which tests ONNX has depends on its version.
+PACKAGES = ["numpy", "onnx==1.23.2", "onnxruntime", "pillow"]
 
 
 @dataclasses.dataclass

@@ -1,6 +1,6 @@
 /** What a person drops or chooses: single files, or folders with all that is in them. */
 
-import type { Named } from './protocol.js';
+import type { Kept, Named } from './protocol.js';
 import { text } from './strings.js';
 
 /** A file and its path below what was dropped. */
@@ -83,6 +83,12 @@ export async function read(files: readonly Picked[]): Promise<Named[]> {
       }
     }),
   );
+}
+
+/** A model and the files beside it, as they are opened: only the model is read whole. */
+export async function readModel([first, ...others]: readonly Picked[]): Promise<{ model: Named; beside: Kept[] }> {
+  const [model] = await read(first ? [first] : []);
+  return { model: model ?? { path: '', bytes: new Uint8Array() }, beside: others.map(({ path, file }) => ({ path, file })) };
 }
 
 /** What a call may hand over without a copy. */

@@ -169,7 +169,9 @@ export interface TuneSummary {
 }
 
 export interface Exported {
-  model: Uint8Array;
+  model: Blob;
+  /** The file of tensors beside a large model, which has the name that was asked for. */
+  beside: Blob | null;
   report: string;
   recipe: string;
 }
@@ -186,10 +188,16 @@ export interface Named {
   bytes: Uint8Array;
 }
 
+/** A file that stays where it is, and its path. */
+export interface Kept {
+  path: string;
+  file: Blob;
+}
+
 /** One line a call: what is asked and what comes back. */
 export interface Calls {
-  /** The first file is the model; the others may hold tensors of it. */
-  open: { ask: { files: Named[] }; answer: OpenedModel };
+  /** Files beside the model may hold tensors of it; they are read part by part. */
+  open: { ask: { model: Named; beside: Kept[] }; answer: OpenedModel };
   sample: { ask: { bytes: Uint8Array }; answer: Sample };
   plan: { ask: PlanOptions; answer: Estimate };
   cut: { ask: PlanOptions; answer: CutSummary };
@@ -197,7 +205,7 @@ export interface Calls {
   data: { ask: { name: string; files: Named[]; options: DataOptions }; answer: DataSummary };
   evaluate: { ask: { which: Which; limit: number | null }; answer: Evaluation };
   tune: { ask: TuneOptions; answer: TuneSummary };
-  export: { ask: { which: Which }; answer: Exported };
+  export: { ask: { which: Which; beside: string }; answer: Exported };
   restore: { ask: { bytes: Uint8Array }; answer: null };
 }
 

@@ -1,7 +1,7 @@
 /** The worker: owns the wasm instance, runs one call after the other, and lets pause and cancel overtake them. */
 
 import type { Lopper } from '../pkg/gpu/lopper_web.js';
-import type { Answer, CallName, Failure, FromWorker, Kit, Named, Progress, ToWorker } from './protocol.js';
+import type { Answer, CallName, Failure, FromWorker, Kept, Kit, Named, Progress, ToWorker, Which } from './protocol.js';
 
 type Call = Extract<ToWorker, { kind: 'call' }>;
 
@@ -51,13 +51,59 @@ async function start(kit: Kit, module: WebAssembly.Module): Promise<void> {
 /** Paths and contents as the wasm takes them. */
 const apart = (files: Named[]): [string[], Uint8Array[]] => [files.map(({ path }) => path), files.map(({ bytes }) => bytes)];
 
+/** Reads parts of files while the wasm waits. A file that has changed since cannot be read: the wasm says so. */
+function partOf(files: readonly Kept[]): (at: number, offset: number, length: number) => Uint8Array | undefined {
+  const reader = new FileReaderSync();
+  return (at, offset, length) => {
+    const file = files[at]?.file;
+    return file && new Uint8Array(reader.readAsArrayBuffer(file.slice(offset, offset + length)));
+  };
+}
+
+/** Pieces of this many bytes become a blob, which lives outside of the worker's memory. */
+const BLOB_BYTES = 16 << 20;
+
+/** Collects the pieces of a file. */
+class Parts {
+  readonly #done: Blob[] = [];
+  #waiting: BlobPart[] = [];
+  #bytes = 0;
+
+  add(piece: Uint8Array<ArrayBuffer>): void {
+    this.#waiting.push(piece);
+    this.#bytes += piece.byteLength;
+    if (this.#bytes >= BLOB_BYTES) this.#flush();
+  }
+
+  #flush(): void {
+    this.#done.push(new Blob(this.#waiting));
+    this.#waiting = [];
+    this.#bytes = 0;
+  }
+
+  /** The file, or `null` if it has no bytes. */
+  blob(): Blob | null {
+    if (this.#bytes > 0) this.#flush();
+    return this.#done.length > 0 ? new Blob(this.#done, { type: 'application/octet-stream' }) : null;
+  }
+}
+
+/** The files of a model. */
+function written(lopper: Lopper, which: Which, beside: string): { model: Blob; beside: Blob | null } {
+  const [first, second] = [new Parts(), new Parts()];
+  lopper.model(which, beside, (isSecond: boolean, piece: Uint8Array<ArrayBuffer>) => (isSecond ? second : first).add(piece));
+  return { model: first.blob() ?? new Blob(), beside: second.blob() };
+}
+
 async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>> {
   const read = <K extends CallName>(text: string): Answer<K> => JSON.parse(text) as Answer<K>;
   switch (request.call) {
     case 'open': {
-      const [model, ...beside] = request.ask.files;
-      const { path, bytes } = model ?? { path: '', bytes: new Uint8Array() };
-      return read<'open'>(lopper.open(bytes, path.slice(path.lastIndexOf('/') + 1), ...apart(beside)));
+      const { model, beside } = request.ask;
+      const name = model.path.slice(model.path.lastIndexOf('/') + 1);
+      const paths = beside.map(({ path }) => path);
+      const lengths = Float64Array.from(beside, ({ file }) => file.size);
+      return read<'open'>(lopper.open(model.bytes, name, paths, lengths, partOf(beside)));
     }
     case 'sample':
       return read<'sample'>(await lopper.sample(request.ask.bytes));
@@ -76,8 +122,8 @@ async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>
     case 'tune':
       return read<'tune'>(await lopper.tune(JSON.stringify(request.ask)));
     case 'export': {
-      const { which } = request.ask;
-      return { model: lopper.model(which), report: lopper.report(which), recipe: lopper.recipe(which) };
+      const { which, beside } = request.ask;
+      return { ...written(lopper, which, beside), report: lopper.report(which), recipe: lopper.recipe(which) };
     }
     case 'restore':
       await lopper.restore(request.ask.bytes);

@@ -1,7 +1,10 @@
 //! What can be written on the command line.
 
 use clap::{Args as Group, Parser, Subcommand};
-use lopper_pipeline::{Amount, Criterion, DeviceChoice, HARDWARE, Norm, Pattern, Schedule, Scope, hardware};
+use lopper_pipeline::{
+    Amount, Criterion, DeviceChoice, HARDWARE, Norm, Normalizer, Pattern, Reduction, Schedule, Scope,
+};
+use lopper_pipeline::{Stage, TuneOptions, hardware};
 use std::path::PathBuf;
 
 /// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
@@ -40,6 +43,9 @@ pub enum Command {
     /// Read a model and write it again unchanged.
     #[command(hide = true)]
     Copy(Copy),
+    /// Write the model that a text case describes.
+    #[command(hide = true)]
+    Text(Text),
     /// Train the sample model that the page opens with one click.
     #[command(hide = true)]
     SampleTrain(SampleTrain),
@@ -58,23 +64,56 @@ pub struct Inspect {
     pub json: bool,
 }
 
+/// What a criterion looks at.
+#[derive(Debug, Group)]
+pub struct Measure {
+    /// Criterion, such as l1, or a weighted mixture, such as l1:0.7,fpgm_l2:0.3; --help lists all.
+    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1", long_help = CRITERIA)]
+    pub criterion: Criterion,
+    /// Images, for criteria that look at some: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N", default_value = "imagenet")]
+    pub normalize: String,
+    /// Images a batch.
+    #[arg(long, value_name = "B", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Take only N images, spread evenly over all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Exponent of lp.
+    #[arg(long, value_name = "P")]
+    pub p: Option<f64>,
+    /// Share that goes by norm, of fpgm_mixed.
+    #[arg(long, value_name = "R")]
+    pub norm_rate: Option<f64>,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+const CRITERIA: &str = "\
+Criterion, or a weighted mixture of several, each normalised first: l1:0.7,fpgm_l2:0.3
+By weights: l1, l2, lp (--p), linf, bn_scale, fpgm_l2, fpgm_l1, fpgm_cosine, fpgm_mixed (--norm-rate), lamp, group_norm, random (--seed)
+By images (--data): activation_mean_abs, apoz, wanda_structured, hrank
+By images with their classes (--data): weight_taylor_abs, weight_taylor_signed, weight_taylor_sq, activation_taylor,
+activation_taylor_mean, gate_taylor_sq, gate_taylor_sq_per_image, gbn_abs, fisher_obd";
+
 /// Arguments of `score`.
 #[derive(Debug, Group)]
 pub struct Score {
     /// ONNX file.
     pub model: PathBuf,
-    /// Criterion: l1 or l2.
-    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
-    pub criterion: Criterion,
-    /// Images, for criteria that need some: an npz file, a zip or a folder.
-    #[arg(long, value_name = "D")]
-    pub data: Option<PathBuf>,
-    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
-    #[arg(long, value_name = "N")]
-    pub normalize: Option<String>,
-    /// Device: auto, cpu or gpu.
-    #[arg(long, value_name = "D", value_parser = device)]
-    pub device: Option<DeviceChoice>,
+    /// How to score.
+    #[command(flatten)]
+    pub measure: Measure,
+    /// Scale the scores of each weight: none, sum, mean, max, std, gaussian, lamp or l2. Mixtures take mean where this is not given.
+    #[arg(long, value_name = "NAME", value_parser = normalizer)]
+    pub normalizer: Option<Normalizer>,
+    /// Seed of random.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
     /// Print JSON: {"<weight initializer>": [score per filter]}.
     #[arg(long)]
     pub json: bool,
@@ -89,9 +128,15 @@ pub struct Prune {
     /// Where the smaller model goes.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// Criterion: l1 or l2.
-    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
-    pub criterion: Criterion,
+    /// How to score.
+    #[command(flatten)]
+    pub measure: Measure,
+    /// How the scores of a group's members become one: sum, mean, max, prod or first. By default as the criterion has it.
+    #[arg(long, value_name = "NAME", value_parser = reduction)]
+    pub reduction: Option<Reduction>,
+    /// How scores of different groups become comparable: none, sum, mean, max, std, gaussian, lamp or l2. By default as the criterion has it.
+    #[arg(long, value_name = "NAME", value_parser = normalizer)]
+    pub normalizer: Option<Normalizer>,
     /// Whether each group loses the same share, or channels compete, all or those of groups of one kind: group, global, isomorphic.
     #[arg(long, value_parser = scope, default_value = "group")]
     pub scope: Scope,
@@ -107,7 +152,7 @@ pub struct Prune {
     /// Share of the file's bytes that stays, 0 < R <= 1.
     #[arg(long, value_name = "R")]
     pub bytes: Option<f64>,
-    /// Milliseconds of one sample on the device: layers are timed at several widths first.
+    /// Milliseconds of one sample on the device (--device): layers are timed at several widths first.
     #[arg(long, value_name = "F")]
     pub ms: Option<f64>,
     /// Exactly these channels, heads or blocks: a group's name and positions in it. May be given several times.
@@ -116,9 +161,6 @@ pub struct Prune {
     /// Exactly the channels that zeros in the weights have silenced.
     #[arg(long)]
     pub dead: bool,
-    /// Device that --ms is measured on: auto, cpu or gpu.
-    #[arg(long, value_name = "D", value_parser = device, requires = "ms")]
-    pub device: Option<DeviceChoice>,
     /// Groups that compete with each other and no others, by patterns. May be given several times.
     #[arg(long, value_name = "GLOB,GLOB")]
     pub set: Vec<String>,
@@ -248,27 +290,16 @@ pub struct Run {
 pub struct Sensitivity {
     /// ONNX file.
     pub model: PathBuf,
-    /// Labelled images: an npz file, a zip or a folder. Without them the error of the output on random input counts.
-    #[arg(long, value_name = "D")]
-    pub data: Option<PathBuf>,
-    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
-    #[arg(long, value_name = "N", default_value = "imagenet")]
-    pub normalize: String,
-    /// Device: auto, cpu or gpu.
-    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
-    pub device: DeviceChoice,
-    /// Criterion: l1 or l2.
-    #[arg(long, value_name = "NAME", value_parser = criterion, default_value = "l1")]
-    pub criterion: Criterion,
+    /// How to score. Images with their classes (--data) also judge what is left; without them the error of the output on random
+    /// input counts. Criteria that look at images take half of them.
+    #[command(flatten)]
+    pub measure: Measure,
     /// Shares of the channels of one group that go.
     #[arg(long, value_name = "R,R", value_delimiter = ',', default_value = "0.1,0.3,0.5,0.7,0.9")]
     pub ratios: Vec<f64>,
     /// Groups, initializers or nodes whose groups stay whole. May be given several times.
     #[arg(long, value_name = "GLOB")]
     pub lock: Vec<String>,
-    /// Take only N images, spread evenly over all.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: Option<u32>,
     /// Solve for ratios of groups with which this share of the MACs stays.
     #[arg(long, value_name = "R", requires = "recipe")]
     pub macs: Option<f64>,
@@ -341,7 +372,16 @@ pub struct Tune {
     /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
     #[arg(long, value_name = "N", default_value = "imagenet")]
     pub normalize: String,
-    /// Passes over the images.
+    /// The model that MODEL was cut from, for stages of --recover that compare the two.
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<PathBuf>,
+    /// What is done before the first step, without gradients: bias, lstsq (both need --original), batchnorm.
+    #[arg(long, value_name = "STAGES", value_delimiter = ',', value_parser = stage)]
+    pub recover: Vec<Stage>,
+    /// Images that bias and lstsq look at, at most.
+    #[arg(long, value_name = "N", default_value_t = TuneOptions::RECOVER_IMAGES)]
+    pub recover_images: usize,
+    /// Passes over the images; 0 does only what --recover says.
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "steps")]
     pub epochs: usize,
     /// Steps in all, instead of whole passes.
@@ -391,6 +431,16 @@ pub struct Copy {
     pub output: PathBuf,
 }
 
+/// Arguments of `text`.
+#[derive(Debug, Group)]
+pub struct Text {
+    /// Text file.
+    pub text: PathBuf,
+    /// Where the model goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+}
+
 /// Arguments of `sample-train`.
 #[derive(Debug, Group)]
 pub struct SampleTrain {
@@ -405,11 +455,28 @@ fn criterion(name: &str) -> Result<Criterion, String> {
     Criterion::parse(name).map_err(|e| e.message().to_owned())
 }
 
+fn reduction(name: &str) -> Result<Reduction, String> {
+    Reduction::parse(name).map_err(|e| e.message().to_owned())
+}
+
+fn normalizer(name: &str) -> Result<Normalizer, String> {
+    Normalizer::parse(name).map_err(|e| e.message().to_owned())
+}
+
 fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
     // Names of initializers may hold colons themselves.
     let (group, list) = words.rsplit_once(':').ok_or("give a group and positions in it, as in GROUP:1,5,9")?;
     let position = |word: &str| word.trim().parse().map_err(|_| format!("{word:?} is no position of a channel"));
     Ok((group.to_owned(), list.split(',').map(position).collect::<Result<_, String>>()?))
+}
+
+fn stage(name: &str) -> Result<Stage, String> {
+    match name {
+        "bias" => Ok(Stage::Bias),
+        "lstsq" => Ok(Stage::Lstsq),
+        "batchnorm" => Ok(Stage::BatchNorm),
+        other => Err(format!("there is no stage {other:?}: use bias, lstsq or batchnorm")),
+    }
 }
 
 fn device(name: &str) -> Result<DeviceChoice, String> {

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Tune(a) => commands::tune::run(a),
         Command::Verify(a) => commands::verify::run(a),
         Command::Copy(a) => commands::copy::run(a),
+        Command::Text(a) => commands::text::run(a),
         Command::SampleTrain(a) => commands::sample::run(a),
     };
     match result {

@@ -1,7 +1,7 @@
 //! The host of a session on a terminal: a bar where there is one, plain lines where not.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lopper_pipeline::{Host, Progress, TuneProgress};
+use lopper_pipeline::{Host, Progress, Stage, TuneProgress};
 use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -85,8 +85,17 @@ impl Host for Terminal {
     fn progress(&self, progress: &Progress) {
         match progress {
             Progress::Evaluate { done, total } => self.show("evaluating", *done, *total, String::new()),
+            Progress::Score { done, total } => self.show("scoring", *done, *total, String::new()),
             Progress::Data { done, total } => self.show("reading images", *done, *total, String::new()),
             Progress::Cut { done, total } => self.show("cutting", *done, *total, String::new()),
+            Progress::Recover { stage, done, total } => {
+                let task = match stage {
+                    Stage::Bias => "compensating biases",
+                    Stage::Lstsq => "refitting layers",
+                    Stage::BatchNorm => "re-estimating statistics",
+                };
+                self.show(task, *done, *total, String::new());
+            }
             Progress::Tune(p) => self.tune(p),
         }
     }

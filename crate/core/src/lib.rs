@@ -7,6 +7,7 @@ pub mod channels;
 pub mod cut;
 pub mod error;
 pub mod graph;
+mod hash;
 pub mod mask;
 pub mod onnx;
 pub mod ops;

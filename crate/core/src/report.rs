@@ -4,7 +4,7 @@ use crate::channels::{Channels, Role};
 use crate::cut::{Cut, MaskEntry};
 use crate::graph::Graph;
 use crate::onnx::Model;
-use crate::plan::{Achieved, Plan, cost};
+use crate::plan::{Achieved, Plan, whole_cost};
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -223,8 +223,7 @@ impl Report {
     /// # Errors
     /// When the cut model cannot be costed.
     pub fn new(input: &ReportInput<'_>) -> crate::Result<Self> {
-        let whole = Channels::analyze(&input.cut.graph);
-        let after = cost(&input.cut.graph, &crate::cut::Kept::new(&input.cut.graph, &whole, []))?;
+        let after = whole_cost(&input.cut.graph);
         Ok(Self {
             lopper: env!("CARGO_PKG_VERSION").to_owned(),
             recipe: input.recipe.clone(),

@@ -60,7 +60,7 @@ pub fn parse(text: &str) -> Result<Model> {
         functions,
         ..ModelProto::default()
     };
-    let mut model = Model { proto, external: HashMap::new() };
+    let mut model = Model { proto, external: HashMap::new(), apart: false };
     model.inline_functions()?;
     Ok(model)
 }

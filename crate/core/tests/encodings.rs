@@ -8,6 +8,7 @@ use bytes::Bytes;
 use lopper_core::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use lopper_core::onnx::{DataType, ExternalData, Model, Tensor};
 use lopper_core::{Code, Error, Result};
+use std::sync::Arc;
 use support::build::{Net, body, node, tensor};
 use support::chain::chain;
 use support::models;
@@ -129,7 +130,7 @@ fn every_field_of_numbers_gives_the_same_elements() {
     for (name, proto, want) in cases {
         let dims: Vec<usize> = proto.dims.iter().map(|&d| d as usize).collect();
         let got = round_trip(proto);
-        assert_eq!((got.data.as_ref(), got.dims), (want.as_slice(), dims), "{name}");
+        assert_eq!((got.bytes().unwrap().as_ref(), got.dims.clone()), (want.as_slice(), dims), "{name}");
     }
 }
 
@@ -170,9 +171,15 @@ fn entry(key: &str, value: &str) -> StringStringEntryProto {
 struct Folder(Vec<(&'static str, Bytes)>);
 
 impl ExternalData for Folder {
-    fn load(&self, location: &str) -> Result<Bytes> {
-        let file = self.0.iter().find(|f| f.0 == location).map(|f| f.1.clone());
-        file.ok_or_else(|| Error::new(Code::ExternalMissing, format!("no file {location:?}")))
+    fn length(&self, location: &str) -> Result<u64> {
+        self.read(location, 0, 0)?;
+        Ok(self.0.iter().filter(|f| f.0 == location).map(|f| f.1.len() as u64).sum())
+    }
+
+    fn read(&self, location: &str, offset: u64, length: usize) -> Result<Bytes> {
+        let file = self.0.iter().find(|f| f.0 == location);
+        let missing = || Error::new(Code::ExternalMissing, format!("no file {location:?}"));
+        file.map(|f| f.1.slice(offset as usize..offset as usize + length)).ok_or_else(missing)
     }
 }
 
@@ -187,7 +194,7 @@ fn elsewhere(name: &str, dims: &[i64], entries: &[(&str, &str)]) -> TensorProto 
 
 fn read_beside(net: &Net) -> Result<Model> {
     let folder = Folder(vec![("w.bin", (0..16u8).collect::<Vec<_>>().into()), ("sub/v.bin", vec![9, 8].into())]);
-    Model::read_with(net.bytes().into(), &folder)
+    Model::read_with(net.bytes().into(), &(Arc::new(folder) as Arc<dyn ExternalData>))
 }
 
 #[test]
@@ -213,7 +220,7 @@ fn external_data_are_found_and_embedded() {
         )
         .output("y");
     let model = read_beside(&net).expect("all files are there");
-    let data = |m: &Model, k: usize| m.tensor(&m.graph().initializer[k]).unwrap().data.to_vec();
+    let data = |m: &Model, k: usize| m.tensor(&m.graph().initializer[k]).unwrap().bytes().unwrap().to_vec();
     assert_eq!(
         [data(&model, 0), data(&model, 1), data(&model, 2)],
         [vec![4, 5, 6, 7], vec![9, 8], vec![10, 11, 12, 13, 14, 15]]

@@ -5,7 +5,7 @@ use lopper_core::channels::Channels;
 use lopper_core::cut::{Kept, cut};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
-use lopper_core::plan::{LatencyTable, Plan, PlanOptions, Schedule, Scope, Target, cost, plan, plan_file};
+use lopper_core::plan::{LatencyTable, Plan, PlanOptions, Planner, Schedule, Scope, Target, cost, plan};
 use lopper_core::text::parse;
 use lopper_core::{Code, Result};
 use proptest::prelude::*;
@@ -296,9 +296,8 @@ fn budgets_are_met_by_the_fewest_channels() {
         }
     }
     // A file that is half something else: half of it stays when all parameters but a few go.
-    let half =
-        plan_file(&o.graph, &o.channels, &options(Scope::Group, Target::Bytes(0.75)), Some(2 * 4 * (16 + 384 + 48)))
-            .unwrap();
+    let planner = Planner::new(&o.graph, &o.channels, &options(Scope::Group, Target::Bytes(0.75))).unwrap();
+    let half = planner.of_file(2 * 4 * (16 + 384 + 48)).by_weights().unwrap();
     let bytes = half.after.bytes as f64 / half.before.bytes as f64;
     assert!((0.4..=0.5).contains(&bytes), "{bytes}");
 }

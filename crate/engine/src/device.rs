@@ -88,6 +88,11 @@ impl Device {
         }
     }
 
+    /// A device that is in use already, for a network within a network.
+    pub(crate) fn holding(inner: &burn::tensor::Device) -> Self {
+        Self { why: "the network around runs on it".into(), inner: inner.clone(), ..Self::cpu() }
+    }
+
     /// What the device calls itself.
     pub fn name(&self) -> &str {
         &self.name

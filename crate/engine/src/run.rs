@@ -41,6 +41,19 @@ impl Step {
     }
 }
 
+/// A run between two steps: the values that later ones read.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    slots: Vec<Option<Value>>,
+}
+
+impl Running {
+    /// A value that was computed and is still read, or a constant.
+    pub(crate) fn value(&self, constants: &[Option<Value>], id: ValueId) -> Option<Value> {
+        read(&self.slots, constants, id.into())
+    }
+}
+
 /// A model on a device, ready to run.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -68,6 +81,11 @@ impl Network {
         refused(graph, &needed(graph, &graph.outputs))
     }
 
+    /// Whether nodes of an operator can be run; some of its settings may still be refused.
+    pub fn runs(domain: &str, op_type: &str) -> bool {
+        ops::named(domain, op_type).is_some()
+    }
+
     /// Puts a classifier on a device. Its only output is what goes into the final softmax, if there is one.
     ///
     /// # Errors
@@ -80,11 +98,33 @@ impl Network {
 
     /// As [`Network::load_classifier`], but nothing is computed ahead: in training, parameters move.
     pub(crate) fn load_for_training(model: &Model, device: &Device) -> Result<Self> {
-        let graph = Graph::new(model)?;
+        Self::load_unfused(Graph::new(model)?, device)
+    }
+
+    /// As [`Network::load_for_training`], from a graph.
+    pub(crate) fn load_unfused(graph: Graph, device: &Device) -> Result<Self> {
         let wanted = logits(&graph).into_iter().collect();
         let mut network = Self::build(graph, device, wanted)?;
         network.plan();
         network.upload()?;
+        Ok(network)
+    }
+
+    /// What computes some values, nothing ahead. They are seen by a tap as they come, and kept no longer than others.
+    pub(crate) fn load_for_values(graph: Graph, device: &Device, values: Vec<ValueId>) -> Result<Self> {
+        let mut network = Self::build(graph, device, values)?;
+        network.wanted.clear();
+        network.plan();
+        network.upload()?;
+        Ok(network)
+    }
+
+    /// The body of a node; nothing is computed ahead.
+    pub(crate) fn of_body(model: Model, device: &Device) -> Result<Self> {
+        let graph = Graph::new(&model)?;
+        let wanted = graph.outputs.clone();
+        let mut network = Self::build(graph, device, wanted)?;
+        network.plan();
         Ok(network)
     }
 
@@ -99,15 +139,20 @@ impl Network {
 
     fn build(graph: Graph, device: &Device, wanted: Vec<ValueId>) -> Result<Self> {
         let needed = needed(&graph, &wanted);
-        let read =
-            |id: &ValueId| wanted.contains(id) || graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
+        let captured: HashSet<ValueId> =
+            to_run(&graph, &needed).flat_map(|(_, node)| node.captures.iter().copied()).collect();
+        let used = |id: &ValueId| graph.values[*id].uses.iter().any(|(node, _)| needed.contains(node));
+        let read = |id: &ValueId| wanted.contains(id) || captured.contains(id) || used(id);
         runnable(&graph, &needed)?;
         let steps: Vec<Step> = to_run(&graph, &needed)
             .filter_map(|(id, node)| {
                 Some(Step {
                     node: id,
                     forward: ops::find(node)?,
-                    inputs: node.inputs.iter().map(|i| i.map(Slot::from)).collect(),
+                    inputs: (node.inputs.iter().copied())
+                        .chain(node.captures.iter().map(|&v| Some(v)))
+                        .map(|i| i.map(Slot::from))
+                        .collect(),
                     outputs: node.outputs.iter().map(|o| o.filter(read).map(Slot::from)).collect(),
                     last: Vec::new(),
                 })
@@ -264,43 +309,83 @@ impl Network {
         constants: &[Option<Value>],
         mode: &mut Mode,
     ) -> Result<Vec<Value>> {
+        self.forward_tapped(inputs, constants, mode, &mut |_, value| Ok(value))
+    }
+
+    /// As [`Network::forward`]; every input and every output of a node is what `tap` makes of it.
+    pub(crate) fn forward_tapped(
+        &self,
+        inputs: Vec<(ValueId, Value)>,
+        constants: &[Option<Value>],
+        mode: &mut Mode,
+        tap: &mut dyn FnMut(Slot, Value) -> Result<Value>,
+    ) -> Result<Vec<Value>> {
+        let mut running = self.begin(inputs, tap)?;
+        for step in 0..self.steps.len() {
+            self.advance(&mut running, step, constants, mode, tap)?;
+        }
+        self.wanted.iter().map(|&id| running.value(constants, id).ok_or_else(|| self.missing(id.into()))).collect()
+    }
+
+    /// A run that has its inputs and did no step yet.
+    pub(crate) fn begin(
+        &self,
+        inputs: Vec<(ValueId, Value)>,
+        tap: &mut dyn FnMut(Slot, Value) -> Result<Value>,
+    ) -> Result<Running> {
         let mut slots: Vec<Option<Value>> = vec![None; self.constants.len()];
         for (id, value) in inputs {
             if let Some(slot) = slots.get_mut(Slot::from(id)) {
-                *slot = Some(value);
+                *slot = Some(tap(Slot::from(id), value)?);
             }
         }
-        let missing = |slot: Slot| {
-            let name = self.graph.values.iter().nth(slot).map(|(_, v)| v.name.clone()).unwrap_or_default();
-            Error::new(
-                Code::DataMismatch,
-                format!("the value {name:?} is not there: every input of the model must be given"),
-            )
-        };
-        for step in &self.steps {
-            let node = &self.graph.nodes[step.node];
-            let mut call_inputs = Vec::with_capacity(step.inputs.len());
-            for slot in &step.inputs {
-                call_inputs.push(match slot {
-                    None => None,
-                    Some(s) => Some(read(&slots, constants, *s).ok_or_else(|| missing(*s))?),
-                });
-            }
-            // Freed before the node runs, so that it may work in place on what only it holds.
-            for s in &step.last {
-                if let Some(slot) = slots.get_mut(*s) {
-                    *slot = None;
-                }
-            }
-            let outputs =
-                step.run(node, &mut Call::new(node, self.device.inner(), mode, call_inputs).typed(&self.graph))?;
-            for (slot, value) in step.outputs.iter().zip(outputs) {
-                if let Some(s) = slot.filter(|s| !step.last.contains(s)).and_then(|s| slots.get_mut(s)) {
-                    *s = Some(value);
-                }
+        Ok(Running { slots })
+    }
+
+    /// The nodes of the steps, in their order.
+    pub(crate) fn step_nodes(&self) -> impl ExactSizeIterator<Item = NodeId> {
+        self.steps.iter().map(|step| step.node)
+    }
+
+    /// Does one step of a run.
+    pub(crate) fn advance(
+        &self,
+        running: &mut Running,
+        step: usize,
+        constants: &[Option<Value>],
+        mode: &mut Mode,
+        tap: &mut dyn FnMut(Slot, Value) -> Result<Value>,
+    ) -> Result<()> {
+        let Some(step) = self.steps.get(step) else { return Ok(()) };
+        let node = &self.graph.nodes[step.node];
+        let mut inputs = Vec::with_capacity(step.inputs.len());
+        for slot in &step.inputs {
+            inputs.push(match slot {
+                None => None,
+                Some(s) => Some(read(&running.slots, constants, *s).ok_or_else(|| self.missing(*s))?),
+            });
+        }
+        // Freed before the node runs, so that it may work in place on what only it holds.
+        for s in &step.last {
+            if let Some(slot) = running.slots.get_mut(*s) {
+                *slot = None;
             }
         }
-        self.wanted.iter().map(|&id| read(&slots, constants, id.into()).ok_or_else(|| missing(id.into()))).collect()
+        let outputs = step.run(node, &mut Call::new(node, self.device.inner(), mode, inputs).typed(&self.graph))?;
+        for (slot, value) in step.outputs.iter().zip(outputs) {
+            let Some(slot) = *slot else { continue };
+            let value = tap(slot, value)?;
+            if let Some(s) = running.slots.get_mut(slot).filter(|_| !step.last.contains(&slot)) {
+                *s = Some(value);
+            }
+        }
+        Ok(())
+    }
+
+    fn missing(&self, slot: Slot) -> Error {
+        let name = self.graph.values.iter().nth(slot).map(|(_, v)| v.name.clone()).unwrap_or_default();
+        let what = format!("the value {name:?} is not there: every input of the model must be given");
+        Error::new(Code::DataMismatch, what)
     }
 
     /// Parameters by slot.

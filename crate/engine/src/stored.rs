@@ -8,14 +8,7 @@ use lopper_core::onnx::{Model, Tensor, tensor_proto};
 /// A copy of a model that holds all of its tensors itself, so that replacing one is enough to change it. Of weights that a node
 /// fills with one number, those that are named become initializers.
 pub(crate) fn inlined<'a>(model: &Model, names: impl IntoIterator<Item = &'a str>) -> Result<Model> {
-    let outside = |t: &TensorProto| t.data_location == Some(1);
-    let graph = model.graph();
-    let constants = graph.node.iter().flat_map(|n| &n.attribute).filter_map(|a| a.t.as_option());
-    let mut own = if graph.initializer.iter().chain(constants).any(outside) {
-        Model::read(model.write()?.into())?
-    } else {
-        model.clone()
-    };
+    let mut own = model.held()?;
     let whole = Graph::new(&own)?;
     for name in names {
         let filled = whole.find(name).and_then(|v| whole.filled(v));

@@ -141,7 +141,7 @@ fn masked(original: &Model, mask: &[MaskedSlices]) -> Result<Model> {
 
 /// A tensor's bytes with some slices set to zero.
 fn zeroed(tensor: &Tensor, entries: &[MaskEntry]) -> Result<Vec<u8>> {
-    let mut data = tensor.data.to_vec();
+    let mut data = tensor.bytes()?.to_vec();
     zero(&mut data, &tensor.dims, &entries.iter().collect::<Vec<_>>()).ok_or_else(|| {
         let (name, dims) = (&tensor.name, &tensor.dims);
         Error::new(Code::BadReport, format!("the mask of {name:?} does not fit its shape {dims:?}"))

@@ -9,6 +9,7 @@ use lopper_core::report::{Report, sha256};
 use lopper_core::{Code, Error, Result};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Seed of the random input: another than any recipe's default.
 const SEED: u64 = 0x5645_5249_4659;
@@ -38,8 +39,8 @@ pub struct Verified {
 /// # Errors
 /// When a file cannot be read, or the report is none or belongs to another original.
 pub async fn verify_files(
-    original: (Bytes, &dyn ExternalData),
-    pruned: (Bytes, &dyn ExternalData),
+    original: (Bytes, Arc<dyn ExternalData>),
+    pruned: (Bytes, Arc<dyn ExternalData>),
     report: &[u8],
 ) -> Result<Verified> {
     let report: Report = serde_json::from_slice(report)
@@ -51,8 +52,8 @@ pub async fn verify_files(
             format!("the report is about another file than this original (it was called {name:?})"),
         ));
     }
-    let before = Model::read_with(original.0, original.1)?.inlined()?;
-    let after = Model::read_with(pruned.0, pruned.1)?.inlined()?;
+    let before = Model::read_with(original.0, &original.1)?.inlined()?;
+    let after = Model::read_with(pruned.0, &pruned.1)?.inlined()?;
     let (old, new) = (Graph::new(&before)?, Graph::new(&after)?);
     let (initializers, mut failures) = compare_tensors(&old, &new, &report)?;
     let ports = |g: &Graph, ids: &[lopper_core::graph::ValueId]| -> Vec<String> {
@@ -118,8 +119,8 @@ fn compare_tensors(old: &Graph, new: &Graph, report: &Report) -> Result<(usize, 
         };
         compared += 1;
         let entries = by_name.get(value.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        match without(before, entries) {
-            Some((dims, data)) if dims == tensor.dims && data == tensor.data => {}
+        match without(before, entries)? {
+            Some((dims, data)) if dims == tensor.dims && data == tensor.bytes()? => {}
             Some((dims, _)) if dims != tensor.dims => failures.push(format!(
                 "tensor {:?} has shape {:?}; the original without the masked slices has {dims:?}",
                 value.name, tensor.dims
@@ -163,16 +164,21 @@ impl Gone {
 }
 
 /// A tensor without its masked slices: which elements stay is decided one by one, and what is left must be a box.
-fn without(tensor: &Tensor, entries: &[&MaskEntry]) -> Option<(Vec<usize>, Vec<u8>)> {
+fn without(tensor: &Tensor, entries: &[&MaskEntry]) -> Result<Option<(Vec<usize>, Bytes)>> {
+    let bytes = tensor.bytes()?;
     if entries.is_empty() {
-        return Some((tensor.dims.clone(), tensor.data.to_vec()));
+        return Ok(Some((tensor.dims.clone(), bytes)));
     }
-    let dims = &tensor.dims;
+    let left = left_of(&bytes, (tensor.dtype.bits() / 8).max(1), &tensor.dims, entries);
+    Ok(left.map(|(dims, data)| (dims, data.into())))
+}
+
+fn left_of(bytes: &[u8], size: usize, dims: &[usize], entries: &[&MaskEntry]) -> Option<(Vec<usize>, Vec<u8>)> {
     let gone = entries.iter().map(|e| Gone::of(e, dims)).collect::<Option<Vec<_>>>()?;
-    let mut data = Vec::with_capacity(tensor.data.len());
+    let mut data = Vec::with_capacity(bytes.len());
     let mut seen: Vec<Vec<bool>> = dims.iter().map(|&n| vec![false; n]).collect();
     let (mut left, mut at) = (0, vec![0; dims.len()]);
-    for element in tensor.data.chunks_exact((tensor.dtype.bits() / 8).max(1)) {
+    for element in bytes.chunks_exact(size) {
         if !gone.iter().any(|g| g.holds(&at)) {
             left += 1;
             data.extend_from_slice(element);
@@ -214,7 +220,7 @@ mod tests {
     fn left(dims: &[usize], entries: &[MaskEntry]) -> Option<(Vec<usize>, Vec<f32>)> {
         let n: usize = dims.iter().product();
         let tensor = Tensor::from_f32("w", dims.to_vec(), &(0..n).map(|i| i as f32).collect::<Vec<_>>());
-        let (dims, data) = without(&tensor, &entries.iter().collect::<Vec<_>>())?;
+        let (dims, data) = without(&tensor, &entries.iter().collect::<Vec<_>>()).unwrap()?;
         let values = Tensor { dims: dims.clone(), data: data.into(), ..tensor }.to_f32().unwrap();
         Some((dims, values))
     }

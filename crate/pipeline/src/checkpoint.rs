@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn comes_back_and_refuses_what_is_damaged() {
-        let tune = TuneOptions { epochs: 2, steps: None, learning_rate: 0.1, batch: 4, seed: 1, resume: false };
+        let tune = TuneOptions { epochs: 2, learning_rate: 0.1, batch: 4, seed: 1, ..TuneOptions::default() };
         let header = Header { lopper: "0".into(), model: "ab".into(), plan: None, tune, steps: [3, 9], loss: 0.5 };
         let bytes = pack(&header, &[1, 2, 3]).unwrap();
         let back = unpack(&bytes).unwrap();

@@ -4,25 +4,45 @@ use crate::host::{Host, Progress};
 use crate::session::{Opened, Session, estimate};
 use crate::summary::{CutSummary, Estimate};
 use lopper_core::cut::{MaskEntry, cut};
-use lopper_core::onnx::Model;
-use lopper_core::plan::{PlanOptions, Target, plan_file};
-use lopper_core::recipe::Recipe;
+use lopper_core::onnx::{Data, Model};
+use lopper_core::plan::{Plan, PlanOptions, Planner, Target};
+use lopper_core::recipe::{Recipe, ScoreOptions};
 use lopper_core::report::{Change, Report, ReportInput};
+use lopper_core::score::Needs;
 use lopper_core::{Code, Error, Result};
+use lopper_engine::score::measurable;
 use lopper_engine::verify::{Agreement, Block, MaskedSlices, compare};
 
 /// What the largest difference, divided by the largest output, may be.
 pub(crate) const TOLERANCE: f64 = 1e-4;
 const STAGES: usize = 3;
 
+/// Bytes that a proof may take beyond what the session holds.
+const MOST_FOR_PROOF: u64 = 512 << 20;
+
+/// What a file of tensors beside a model is called where nobody has named it.
+const DATA_FILE: &str = "model.onnx.data";
+
+/// Why a proof was not run.
+#[derive(Clone, Debug)]
+pub(crate) struct NotProved {
+    pub(crate) why: String,
+    /// Whether it could be run elsewhere: then the cut is handed out.
+    pub(crate) elsewhere: bool,
+}
+
+/// A model's file in pieces, and those of a file beside it if one would be too large.
+pub(crate) fn pieces(model: &Model, beside: &str) -> Result<(Vec<Data>, Vec<Data>)> {
+    if model.is_apart() { model.write_apart(beside) } else { Ok((model.write_pieces()?, Vec::new())) }
+}
+
 /// A finished cut.
 #[derive(Debug)]
 pub(crate) struct CutState {
     pub(crate) options: PlanOptions,
     pub(crate) model: Model,
-    pub(crate) bytes: Vec<u8>,
     pub(crate) report: Report,
-    pub(crate) not_proved: Option<String>,
+    pub(crate) not_proved: Option<NotProved>,
     estimate: Estimate,
 }
 
@@ -39,13 +59,18 @@ impl Session {
         let opened = self.opened()?;
         let sha256 = opened.sha256();
         let start = host.seconds();
-        let plan = plan_file(&opened.graph, &opened.channels, options, Some(opened.bytes.len() as u64))?;
+        let images = opened.measured.as_ref().map(|m| m.0.clone()).unwrap_or_default();
+        let plan = self.planned(opened, options, &images, host).await?;
         let planned = host.seconds();
         let done = cut(&opened.model, &opened.graph, &opened.channels, plan.removed.iter().copied())?;
-        let bytes = done.model.write()?;
-        let steps = opened.masks.as_ref().map(|m| m.steps.clone()).unwrap_or_default();
-        let recipe = Recipe { mask: steps, ..Recipe::of_cut(options.clone()) };
-        let sizes = Change { before: opened.bytes.len() as u64, after: bytes.len() as u64 };
+        let (file, beside) = pieces(&done.model, DATA_FILE)?;
+        let after = file.iter().chain(&beside).map(|piece| piece.len() as u64).sum();
+        let sizes = Change { before: opened.size(), after };
+        let recipe = Recipe {
+            mask: opened.masks.as_ref().map(|m| m.steps.clone()).unwrap_or_default(),
+            score: (options.criterion.needs() != Needs::Weights).then_some(images),
+            ..Recipe::of_cut(options.clone())
+        };
         let mut report = Report::new(&ReportInput {
             name: &opened.name,
             sha256,
@@ -69,7 +94,7 @@ impl Session {
         report.seconds.insert("proof".to_owned(), host.seconds() - was_cut);
         let mut estimate = estimate(opened, &plan);
         (estimate.parameters, estimate.macs, estimate.bytes) = (report.parameters, report.macs, sizes);
-        let state = CutState { options: options.clone(), model: done.model, bytes, report, not_proved, estimate };
+        let state = CutState { options: options.clone(), model: done.model, report, not_proved, estimate };
         let summary = state.summary();
         let opened = self.opened_mut()?;
         opened.cut = Some(state);
@@ -82,6 +107,31 @@ impl Session {
     }
 }
 
+impl Session {
+    /// A plan; criteria that look at images are measured before each of its steps, on the images of the last
+    /// [`Session::score`].
+    async fn planned(
+        &self,
+        opened: &Opened,
+        options: &PlanOptions,
+        images: &ScoreOptions,
+        host: &impl Host,
+    ) -> Result<Plan> {
+        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?.of_file(opened.size());
+        let mut terms = measurable(&options.criterion, &self.device);
+        let mut known = opened.measured.as_ref().map(|m| &m.1).filter(|m| terms.iter().all(|c| m.has(c)));
+        while let Some(now) = planner.next_graph()? {
+            match known.take() {
+                Some(measured) => planner.step(&now, measured)?,
+                None => planner.step(&now, &self.measure(&now, &terms, images, host).await?)?,
+            }
+            // Distances to what has gone do not count, which the core sees to.
+            terms.retain(|c| c.needs() != Needs::Weights);
+        }
+        planner.finish()
+    }
+}
+
 impl CutState {
     fn summary(&self) -> CutSummary {
         CutSummary {
@@ -91,7 +141,7 @@ impl CutState {
             max_error: self.report.max_error,
             tolerance: TOLERANCE,
             device: self.report.device.clone(),
-            not_proved: self.not_proved.clone(),
+            not_proved: self.not_proved.as_ref().map(|n| n.why.clone()),
             achieved: self.report.achieved.clone(),
         }
     }
@@ -99,8 +149,17 @@ impl CutState {
 
 /// Runs the masked original and the cut model side by side. Returns why it could not, if the engine cannot run the model.
 /// Channels that zeros have silenced go without any more zeros: the original itself must agree.
-async fn prove(opened: &Opened, cut: &Model, report: &mut Report, options: &PlanOptions) -> Result<Option<String>> {
+async fn prove(opened: &Opened, cut: &Model, report: &mut Report, options: &PlanOptions) -> Result<Option<NotProved>> {
     report.device = "CPU".to_owned();
+    // The original is read and masked, and both models are given to the engine.
+    let need = 3 * opened.model.outside() + 2 * cut.outside();
+    if cut.is_apart() && need > MOST_FOR_PROOF {
+        let why = format!(
+            "both models at once need about {} MB of memory: `lopper verify ORIGINAL PRUNED REPORT` runs the proof",
+            need >> 20
+        );
+        return Ok(Some(NotProved { why, elsewhere: true }));
+    }
     let mask: &[MaskEntry] = if options.target == Target::Dead { &[] } else { report.mask.as_slice() };
     match agreement(&opened.model, cut, mask, options.seed).await {
         Ok(seen) => {
@@ -117,7 +176,9 @@ async fn prove(opened: &Opened, cut: &Model, report: &mut Report, options: &Plan
             }
             Ok(None)
         }
-        Err(e) if e.code() == Code::Unsupported => Ok(Some(e.message().to_owned())),
+        Err(e) if e.code() == Code::Unsupported => {
+            Ok(Some(NotProved { why: e.message().to_owned(), elsewhere: false }))
+        }
         Err(e) => Err(e.at("proof of the cut")),
     }
 }
@@ -129,7 +190,12 @@ pub(crate) fn agrees(seen: &Agreement) -> bool {
 
 /// How far the masked original and a cut model agree on random input.
 pub(crate) async fn agreement(original: &Model, cut: &Model, mask: &[MaskEntry], seed: u64) -> Result<Agreement> {
-    let slices: Vec<MaskedSlices> = (mask.iter())
+    compare(original, cut, &slices(mask), seed).await
+}
+
+/// A report's mask as the engine takes it.
+pub(crate) fn slices(mask: &[MaskEntry]) -> Vec<MaskedSlices> {
+    (mask.iter())
         .map(|e| MaskedSlices {
             initializer: e.initializer.clone(),
             axis: e.axis,
@@ -139,6 +205,5 @@ pub(crate) async fn agreement(original: &Model, cut: &Model, mask: &[MaskEntry],
                 Block { axis: w.axis, low, high }
             }),
         })
-        .collect();
-    compare(original, cut, &slices, seed).await
+        .collect()
 }

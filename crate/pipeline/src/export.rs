@@ -1,11 +1,14 @@
 //! What a person takes home: the model, the report, the recipe.
 
+use crate::cutting::pieces;
 use crate::options::{TuneOptions, Which};
 use crate::session::Session;
 use crate::tune::{MOMENTUM, WARMUP, WEIGHT_DECAY};
+use lopper_core::onnx::Data;
 use lopper_core::report::Report;
 use lopper_core::{Code, Error, Result};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What to do with a cut whose proof could not be run because the engine lacks an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +22,10 @@ pub enum Unproved {
 /// The files of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
-    /// The ONNX file.
-    pub model: Vec<u8>,
+    /// The ONNX file, piece by piece: a piece is read or made when it is asked for.
+    pub model: Vec<Data>,
+    /// The file of tensors beside it; empty if the model holds them itself.
+    pub beside: Vec<Data>,
     /// The report of the cut as JSON; empty if nothing was cut.
     pub report: String,
     /// Every setting and seed as JSON.
@@ -64,27 +69,45 @@ struct RecipeAugment {
     flip: bool,
 }
 
-impl Session {
-    /// The files of a result.
+impl Exported {
+    /// The ONNX file as one buffer.
     ///
     /// # Errors
-    /// When there is no such model, or its cut was not proved and [`Unproved::Refuse`] was said.
-    pub fn export(&self, which: Which, unproved: Unproved) -> Result<Exported> {
+    /// When a piece cannot be read.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(self.model.iter().map(Data::len).sum());
+        for piece in &self.model {
+            out.extend_from_slice(&piece.read()?);
+        }
+        Ok(out)
+    }
+}
+
+impl Session {
+    /// The files of a result. A model whose tensors are too many for one file has `beside` as the name of the other.
+    ///
+    /// # Errors
+    /// When there is no such model, or its cut was not proved although it could be here and [`Unproved::Refuse`] was said.
+    pub fn export(&self, which: Which, unproved: Unproved, beside: &str) -> Result<Exported> {
         let opened = self.opened()?;
-        let model = match (which, &opened.cut) {
-            (Which::Original, _) => opened.bytes.to_vec(),
-            (_, Some(cut)) => {
-                if let (Some(why), Unproved::Refuse) = (&cut.not_proved, unproved) {
-                    return Err(Error::new(
-                        Code::Unsupported,
-                        format!("the cut could not be proved, so it is not handed out: {why}"),
-                    ));
-                }
-                if which == Which::Cut { cut.bytes.clone() } else { self.model(which)?.write()? }
-            }
-            _ => self.model(which)?.write()?,
+        let refused = opened.cut.as_ref().and_then(|cut| cut.not_proved.as_ref()).filter(|n| !n.elsewhere);
+        if let (Some(n), true) = (refused, which != Which::Original && unproved == Unproved::Refuse) {
+            let what = format!("the cut could not be proved, so it is not handed out: {}", n.why);
+            return Err(Error::new(Code::Unsupported, what));
+        }
+        let (model, beside) = match which {
+            Which::Original => (vec![opened.bytes.clone().into()], Vec::new()),
+            _ => pieces(self.model(which)?, beside)?,
         };
-        Ok(Exported { model, report: self.report()?, recipe: self.recipe()? })
+        Ok(Exported { model, beside, report: self.report()?, recipe: self.recipe()? })
+    }
+
+    /// The files beside the opened model that hold tensors of it, relative to the model.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub fn locations(&self) -> Result<BTreeSet<String>> {
+        Ok(self.opened()?.model.locations())
     }
 
     /// The report of the cut as JSON, with the accuracies measured so far; empty if nothing was cut.
@@ -98,7 +121,7 @@ impl Session {
         report.accuracy = opened.accuracy;
         report.recipe.data = self.history()?.data;
         let proof = match (&cut.not_proved, report.exact) {
-            (Some(why), _) => format!("not run, because {why}"),
+            (Some(n), _) => format!("not run, because {}", n.why),
             (None, true) => "the cut model equals the masked original on random input".to_owned(),
             (None, false) => {
                 "run, but a statistic over cut channels is computed anew, so the outputs may differ".to_owned()

@@ -1,5 +1,6 @@
 //! What a session needs from whoever runs it: time, a place for progress, and a moment to listen.
 
+use crate::options::Stage;
 use serde::Serialize;
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,6 +16,13 @@ pub enum Progress {
         /// Images in all.
         total: usize,
     },
+    /// Images scored by.
+    Score {
+        /// Images so far.
+        done: usize,
+        /// Images in all; none where only weights are compared.
+        total: usize,
+    },
     /// Images read.
     Data {
         /// Images so far.
@@ -27,6 +35,15 @@ pub enum Progress {
         /// Stages so far.
         done: usize,
         /// Stages in all.
+        total: usize,
+    },
+    /// Layers or batches of a stage of recovery.
+    Recover {
+        /// The stage.
+        stage: Stage,
+        /// Layers or batches so far.
+        done: usize,
+        /// Layers or batches in all.
         total: usize,
     },
     /// A step of training.

@@ -106,6 +106,7 @@ impl Session {
         if let Some(opened) = self.opened.as_mut() {
             // Measured on other images.
             opened.accuracy = lopper_core::report::Accuracy::default();
+            opened.measured = None;
         }
         Ok(summary)
     }

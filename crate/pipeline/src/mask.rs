@@ -38,7 +38,7 @@ impl Session {
     /// Masks the opened model: from here on it is the masked one, with zeros. What was cut or tuned is dropped.
     ///
     /// # Errors
-    /// When a step does not fit the model; the session is unchanged then.
+    /// When a step does not fit the model, or it is too large for one file; the session is unchanged then.
     pub fn mask(&mut self, steps: &[MaskStep]) -> Result<MaskSummary> {
         let opened = self.opened()?;
         if opened.masks.is_some() {
@@ -48,8 +48,8 @@ impl Session {
         for step in steps {
             masks.apply(step)?;
         }
-        let bytes = Bytes::from(masks.zeros(&opened.model).write()?);
-        let sizes = Change { before: opened.bytes.len() as u64, after: bytes.len() as u64 };
+        let bytes = Bytes::from(masks.zeros(&opened.model)?.write()?);
+        let sizes = Change { before: opened.size(), after: bytes.len() as u64 };
         let summary = summary(&masks, sizes, Vec::new());
         let name = opened.name.clone();
         let images = self.images.take();
@@ -69,7 +69,7 @@ impl Session {
         let state = opened.masks.as_ref().ok_or_else(|| Error::new(Code::Usage, "nothing is masked yet"))?;
         let (model, stored) = state.masks.sparse(&opened.model)?;
         let bytes = model.write()?;
-        let sizes = Change { before: opened.bytes.len() as u64, after: bytes.len() as u64 };
+        let sizes = Change { before: opened.size(), after: bytes.len() as u64 };
         Ok((bytes, summary(&state.masks, sizes, stored)))
     }
 }

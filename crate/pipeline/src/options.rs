@@ -60,9 +60,50 @@ pub struct TuneOptions {
     /// Go on from the restored checkpoint instead of from the beginning.
     #[serde(default)]
     pub resume: bool,
+    /// What is done before the first step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recover: Vec<Stage>,
+    /// Images that the stages of comparison look at, at most.
+    #[serde(default = "recover_images")]
+    pub recover_images: usize,
+}
+
+fn recover_images() -> usize {
+    TuneOptions::RECOVER_IMAGES
+}
+
+/// A stage of recovery without gradients. Whatever is asked for is done in the order of this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// What removed channels gave on average goes into biases.
+    Bias,
+    /// Every layer is fitted anew to what the original made.
+    Lstsq,
+    /// Statistics of BatchNormalization are taken anew.
+    BatchNorm,
+}
+
+impl Default for TuneOptions {
+    /// Three epochs.
+    fn default() -> Self {
+        Self {
+            epochs: 3,
+            steps: None,
+            learning_rate: 0.02,
+            batch: 32,
+            seed: 0,
+            resume: false,
+            recover: Vec::new(),
+            recover_images: Self::RECOVER_IMAGES,
+        }
+    }
 }
 
 impl TuneOptions {
+    /// Images for [`TuneOptions::recover_images`] where nothing else is said.
+    pub const RECOVER_IMAGES: usize = 1024;
+
     /// # Errors
     /// When a number makes no sense.
     pub fn check(&self) -> Result<()> {
@@ -76,8 +117,8 @@ impl TuneOptions {
                 self.learning_rate
             ));
         }
-        if self.steps.unwrap_or(self.epochs) == 0 {
-            return bad("there is nothing to do in 0 epochs: give 1 or more".to_owned());
+        if self.steps.unwrap_or(self.epochs) == 0 && self.recover.is_empty() {
+            return bad("there is nothing to do in 0 epochs: give 1 or more, or a stage of recovery".to_owned());
         }
         Ok(())
     }

@@ -6,13 +6,14 @@ use crate::session::Session;
 use crate::summary::SplitSummary;
 use lopper_core::recipe::{DataRecipe, Recipe};
 use lopper_core::report::ModelInfo;
+use lopper_core::score::Needs;
 use lopper_core::{Code, Error, Result};
 
 impl Session {
     /// Does what a recipe says with the opened model: masks, cuts, fine-tunes. Gives the model that came last.
     ///
     /// # Errors
-    /// As each of these; images must be loaded where the recipe fine-tunes.
+    /// As each of these; images must be loaded where the recipe fine-tunes or its criterion looks at some.
     pub async fn follow(&mut self, recipe: &Recipe, host: &impl Host) -> Result<Which> {
         recipe.check()?;
         let tune = recipe.tune.as_ref().map(tune_options).transpose()?;
@@ -24,6 +25,10 @@ impl Session {
             self.mask(&recipe.mask)?;
         }
         if let Some(cut) = &recipe.cut {
+            if cut.criterion.needs() != Needs::Weights {
+                let images = recipe.score.clone().unwrap_or_default();
+                self.score(&cut.criterion, None, &images, host).await?;
+            }
             self.cut(cut, host).await?;
             last = Which::Cut;
         }
@@ -64,6 +69,7 @@ impl Session {
             device: Some(self.device.name().to_owned()),
             mask: opened.masks.as_ref().map(|m| m.steps.clone()).unwrap_or_default(),
             cut: opened.cut.as_ref().map(|c| c.options.clone()),
+            score: opened.cut.as_ref().and_then(|c| c.report.recipe.score.clone()),
             data,
             ..Recipe::default()
         })

@@ -52,7 +52,7 @@ pub async fn train(epochs: usize, host: &impl Host) -> Result<(Vec<u8>, f64)> {
     session.open(build(learnt)?.write()?, "sample.onnx")?;
     let options = DataOptions { normalize: NORMALIZE.to_owned(), seed: 0, validation: Some(0.02), test: Some(0.0) };
     session.adopt("drawn shapes", sample::images(learnt, TRAINED_PER_CLASS)?, NORMALIZE.parse()?, &options)?;
-    let tune = TuneOptions { epochs, steps: None, learning_rate: 0.05, batch: 32, seed: learnt, resume: false };
+    let tune = TuneOptions { epochs, learning_rate: 0.05, batch: 32, seed: learnt, ..TuneOptions::default() };
     session.tune(&tune, host).await?;
     let all = DataOptions { test: Some(1.0), validation: Some(0.0), ..options };
     session.adopt("drawn shapes", sample::images(judged, TESTED_PER_CLASS)?, NORMALIZE.parse()?, &all)?;

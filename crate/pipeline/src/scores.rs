@@ -1,74 +1,109 @@
-//! Scores of filters by weight, before any reduction or normaliser.
+//! Scores of filters, and what of them is measured on images.
 
-use lopper_core::graph::{Graph, Node, ValueId};
-use lopper_core::onnx::{ExternalData, Model, Tensor};
-use lopper_core::score::{Criterion, scores_of};
+use crate::host::{Host, Progress};
+use crate::session::Session;
+use lopper_core::graph::Graph;
+use lopper_core::recipe::ScoreOptions;
+use lopper_core::score::{Criterion, Measured, Needs, Normalizer, weight_scores};
 use lopper_core::{Code, Error, Result};
+use lopper_engine::data::{Batches, Last, Order};
+use lopper_engine::score::{Sample, measurable, measure};
+use lopper_engine::{Control, Ended};
 
-/// The score of every filter of every convolution's and linear layer's weight, in graph order.
-///
-/// # Errors
-/// When the model cannot be read, holds no such weight, or a weight holds no finite numbers.
-pub fn scores(
-    bytes: bytes::Bytes,
-    files: &dyn ExternalData,
-    criterion: Criterion,
-) -> Result<serde_json::Map<String, serde_json::Value>> {
-    let graph = Graph::new(&Model::read_with(bytes, files)?.inlined()?)?;
-    let mut out = serde_json::Map::new();
-    for (_, node) in graph.nodes.iter() {
-        let Some((id, filters)) = weight_of(&graph, node) else { continue };
-        let value = &graph.values[id];
-        let Some(tensor) = value.tensor.as_ref().filter(|t| t.dtype.is_float() && t.dims.len() > 1) else { continue };
-        if !out.contains_key(&value.name) {
-            out.insert(value.name.clone(), filter_scores(criterion, tensor, filters)?.into());
-        }
-    }
-    if out.is_empty() {
-        return Err(Error::new(Code::Unsupported, "the model holds no weight of a convolution or linear layer"));
-    }
-    Ok(out)
+/// Scores of every weight's filters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WeightScores {
+    /// By weight, in graph order.
+    pub scores: Vec<(String, Vec<f64>)>,
+    /// Why a weight has none.
+    pub left_out: Vec<String>,
 }
 
-/// How a weight holds its filters: along an axis, in equal blocks of axis 0 one after the other.
-struct Filters {
-    axis: usize,
-    blocks: usize,
-}
-
-fn weight_of(graph: &Graph, node: &Node) -> Option<(ValueId, Filters)> {
-    let along = |axis: usize| Filters { axis, blocks: 1 };
-    let is_parameter = |id: &ValueId| graph.values[*id].is_parameter();
-    let second = || node.input(1).filter(is_parameter);
-    match node.op_type.as_str() {
-        "Conv" => Some((second()?, along(0))),
-        "ConvTranspose" => {
-            let blocks = node.int("group").and_then(|g| usize::try_from(g).ok()).unwrap_or(1).max(1);
-            Some((second()?, Filters { axis: 1, blocks }))
-        }
-        "Gemm" => Some((second()?, along(if node.int("transB").unwrap_or(0) == 0 { 1 } else { 0 }))),
-        "MatMul" => {
-            let rank = |id: ValueId| graph.values[id].tensor.as_ref().map_or(0, |t| t.dims.len());
-            match second() {
-                Some(id) => Some((id, along(rank(id).saturating_sub(1)))),
-                None => node.input(0).filter(is_parameter).map(|id| (id, along(rank(id).saturating_sub(2)))),
+impl Session {
+    /// Scores every filter of every convolution and linear layer. Criteria that look at images see the training images
+    /// of those that are loaded, in their order; what is measured is kept for plans and cuts.
+    ///
+    /// # Errors
+    /// When no weight has such a score, images are needed and missing or do not fit, the device fails, or with
+    /// [`Code::Cancelled`].
+    pub async fn score(
+        &mut self,
+        criterion: &Criterion,
+        normalizer: Option<Normalizer>,
+        options: &ScoreOptions,
+        host: &impl Host,
+    ) -> Result<WeightScores> {
+        self.control().begin();
+        let terms = measurable(criterion, &self.device);
+        let measured = self.measure(&self.opened()?.graph, &terms, options, host).await?;
+        let mut out = WeightScores::default();
+        let mut first = None;
+        for (name, scores) in weight_scores(&self.opened()?.graph, criterion, normalizer, &measured) {
+            match scores {
+                Ok(scores) => out.scores.push((name, scores)),
+                // Not every layer has what a criterion looks at.
+                Err(e) if e.code() == Code::Unsupported => {
+                    out.left_out.push(e.message().to_owned());
+                    first.get_or_insert(e);
+                }
+                Err(e) => return Err(e),
             }
         }
-        _ => None,
+        self.opened_mut()?.measured = Some((options.clone(), measured));
+        let none = || Error::new(Code::Unsupported, "the model holds no weight of a convolution or linear layer");
+        if out.scores.is_empty() { Err(first.unwrap_or_else(none)) } else { Ok(out) }
+    }
+
+    /// What criteria see on images or are worth a device for; of a graph of the opened model, of which some may be
+    /// masked.
+    pub(crate) async fn measure(
+        &self,
+        graph: &Graph,
+        criteria: &[&Criterion],
+        options: &ScoreOptions,
+        host: &impl Host,
+    ) -> Result<Measured> {
+        if options.batch == 0 {
+            return Err(Error::new(Code::Usage, "a batch of 0 images cannot be scored by: give 1 or more"));
+        }
+        let Some(neediest) = criteria.iter().max_by_key(|c| c.needs()) else { return Ok(Measured::default()) };
+        let control = self.control();
+        let indices = match (&self.images, neediest.needs()) {
+            (_, Needs::Weights) => Vec::new(),
+            (Some(images), _) => crate::evaluate::spread(&images.split.train, options.limit),
+            (None, Needs::Labels) => return Err(missing(neediest, "images with their classes")),
+            (None, Needs::Images) => return Err(missing(neediest, "images")),
+        };
+        let fixed = graph.inputs.first().and_then(|i| graph.values[*i].shape.as_ref()?.first()?.length());
+        let size = fixed.filter(|n| *n > 0).unwrap_or(options.batch);
+        // A model of a fixed batch cannot take a smaller one.
+        let last = if fixed.is_some() { Last::Drop } else { Last::Keep };
+        let total = indices.len();
+        host.progress(&Progress::Score { done: 0, total });
+        let batches = Batches::new(&indices, size, Order::Listed, last);
+        let samples = batches.map(|i| self.images()?.sample(&i));
+        let (measured, ended) = measure(graph, &self.device, criteria, samples, async |done: usize| {
+            host.progress(&Progress::Score { done, total });
+            if control.pass(host).await { Control::Continue } else { Control::Cancel }
+        })
+        .await?;
+        match ended {
+            Ended::Done => Ok(measured),
+            _ => Err(Error::new(Code::Cancelled, "scoring was cancelled")),
+        }
     }
 }
 
-fn filter_scores(criterion: Criterion, tensor: &Tensor, filters: Filters) -> Result<Vec<f64>> {
-    let Filters { axis, blocks } = filters;
-    let mut dims = tensor.dims.clone();
-    match dims.first_mut() {
-        Some(rows) if blocks > 1 && rows.is_multiple_of(blocks) => *rows /= blocks,
-        _ => return scores_of(criterion, tensor, axis),
+fn missing(criterion: &Criterion, what: &str) -> Error {
+    Error::new(
+        Code::Usage,
+        format!("the criterion {criterion} needs {what}: load some first (--data on the command line)"),
+    )
+}
+
+impl crate::images::Images {
+    /// Some images as a network's input, with their classes if they have any.
+    fn sample(&self, indices: &[u32]) -> Result<Sample> {
+        Ok(self.dataset.gather(indices, &self.normalization, None)?.into())
     }
-    let mut out = Vec::new();
-    for block in tensor.data.chunks((tensor.data.len() / blocks).max(1)) {
-        let part = Tensor { dims: dims.clone(), data: tensor.data.slice_ref(block), ..tensor.clone() };
-        out.extend(scores_of(criterion, &part, axis)?);
-    }
-    Ok(out)
 }

@@ -6,7 +6,7 @@ use crate::host::{Host, Progress};
 use crate::session::Session;
 use lopper_core::cut::cut;
 use lopper_core::onnx::Model;
-use lopper_core::plan::{PlanOptions, Scope, Target, plan};
+use lopper_core::plan::{PlanOptions, Scope, Target};
 use lopper_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,7 +62,8 @@ pub struct Sensitivity {
 
 impl Session {
     /// Cuts one group at a time and judges what is left: by the test images if they have classes, else by how far the output
-    /// moves on random input. The session stays as it is.
+    /// moves on random input. The session stays as it is. A criterion that looks at images has to be scored by before, see
+    /// [`Session::score`].
     ///
     /// # Errors
     /// When a ratio is out of range, no group can be cut, the model cannot be run, or with [`Code::Cancelled`].
@@ -92,7 +93,7 @@ impl Session {
                     return Err(Error::new(Code::Cancelled, "the measurement was cancelled"));
                 }
                 let alone = alone(&options.plan, &own.name, ratio);
-                let planned = match plan(&opened.graph, &opened.channels, &alone) {
+                let planned = match self.quick_plan(&alone) {
                     Err(e) if e.code() == Code::NothingToCut => continue,
                     other => other?,
                 };

@@ -7,15 +7,17 @@ use crate::host::Control;
 use crate::images::Images;
 use crate::mask::MaskState;
 use crate::options::Which;
+use crate::recover::Reference;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
 use bytes::Bytes;
 use lopper_core::channels::{Channels, Coupling, Told};
-use lopper_core::cut::Kept;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model, NoExternalData};
-use lopper_core::plan::{Plan, PlanOptions, cost, plan_file};
+use lopper_core::plan::{Plan, PlanOptions, Planner, whole_cost};
+use lopper_core::recipe::ScoreOptions;
 use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
+use lopper_core::score::Measured;
 use lopper_core::{Code, Error, Result};
 use lopper_engine::{Device, DeviceChoice, DeviceKind, HostTensor, Network};
 use std::sync::{Arc, OnceLock};
@@ -31,6 +33,8 @@ pub(crate) struct Opened {
     pub(crate) channels: Channels,
     pub(crate) described: OpenedModel,
     pub(crate) accuracy: Accuracy,
+    /// Scores by images, and which images these were.
+    pub(crate) measured: Option<(ScoreOptions, Measured)>,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
     pub(crate) masks: Option<MaskState>,
@@ -40,6 +44,11 @@ impl Opened {
     /// The file's SHA-256, taken when somebody first asks: a large file needs longer for it than for all its groups.
     pub(crate) fn sha256(&self) -> &str {
         self.digest.get_or_init(|| sha256(&self.bytes))
+    }
+
+    /// Bytes of the model's file, and of its tensors in files beside it.
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.len() as u64 + self.model.outside()
     }
 }
 
@@ -51,6 +60,7 @@ pub struct Session {
     pub(crate) opened: Option<Opened>,
     pub(crate) images: Option<Images>,
     pub(crate) restored: Option<Restored>,
+    pub(crate) reference: Option<Reference>,
 }
 
 impl Default for Session {
@@ -62,7 +72,14 @@ impl Default for Session {
 impl Session {
     /// An empty session on the CPU.
     pub fn new() -> Self {
-        Self { control: Arc::default(), device: Device::cpu(), opened: None, images: None, restored: None }
+        Self {
+            control: Arc::default(),
+            device: Device::cpu(),
+            opened: None,
+            images: None,
+            restored: None,
+            reference: None,
+        }
     }
 
     /// The switch that pauses and cancels tasks of this session.
@@ -75,22 +92,33 @@ impl Session {
     /// # Errors
     /// When the bytes are no model that Lopper can read.
     pub fn open(&mut self, bytes: impl Into<Bytes>, name: &str) -> Result<&OpenedModel> {
-        self.open_with(bytes, name, &NoExternalData)
+        self.open_with(bytes, name, Arc::new(NoExternalData))
     }
 
-    /// Opens a model whose tensors may live in other files.
+    /// Opens a model whose tensors may live in other files. Large ones stay there and are read when they are needed.
     ///
     /// # Errors
     /// As [`Session::open`], and when such a file is missing.
-    pub fn open_with(&mut self, bytes: impl Into<Bytes>, name: &str, files: &dyn ExternalData) -> Result<&OpenedModel> {
+    pub fn open_with(
+        &mut self,
+        bytes: impl Into<Bytes>,
+        name: &str,
+        files: Arc<dyn ExternalData>,
+    ) -> Result<&OpenedModel> {
         let bytes = bytes.into();
-        let model = Model::read_with(bytes.clone(), files)?.inlined()?;
+        let model = Model::read_with(bytes.clone(), &files)?.inlined()?;
+        self.put(bytes, name, model)
+    }
+
+    /// Opens a model that was read from these bytes.
+    pub(crate) fn put(&mut self, bytes: Bytes, name: &str, model: Model) -> Result<&OpenedModel> {
         let graph = Graph::new(&model)?;
         let channels = Channels::analyze(&graph);
-        let whole = cost(&graph, &Kept::new(&graph, &channels, []))?;
-        let described = describe::opened(name, bytes.len() as u64, &graph, &channels, whole)?;
+        let size = bytes.len() as u64 + model.outside();
+        let described = describe::opened(name, size, &graph, &channels, whole_cost(&graph))?;
         self.images = None;
         self.restored = None;
+        self.reference = None;
         let opened = Opened {
             name: name.to_owned(),
             digest: OnceLock::new(),
@@ -100,6 +128,7 @@ impl Session {
             channels,
             described,
             accuracy: Accuracy::default(),
+            measured: None,
             cut: None,
             tuned: None,
             masks: None,
@@ -165,14 +194,25 @@ impl Session {
         opened.channels.why_together(&opened.graph, a, b)
     }
 
-    /// What a cut would bring.
+    /// What a cut would bring. A criterion that looks at images has to be scored by before, see [`Session::score`]; an
+    /// estimate in several steps then takes these scores in each, where a cut measures anew.
     ///
     /// # Errors
     /// When no model is open or the plan cannot be made as asked.
     pub fn plan(&self, options: &PlanOptions) -> Result<Estimate> {
         let opened = self.opened()?;
-        let plan = plan_file(&opened.graph, &opened.channels, options, Some(opened.bytes.len() as u64))?;
-        Ok(estimate(opened, &plan))
+        Ok(estimate(opened, &self.quick_plan(options)?))
+    }
+
+    /// A plan by scores that are known already.
+    pub(crate) fn quick_plan(&self, options: &PlanOptions) -> Result<Plan> {
+        let opened = self.opened()?;
+        let measured = opened.measured.as_ref().map_or(Measured::none(), |m| &m.1);
+        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?.of_file(opened.size());
+        while let Some(now) = planner.next_graph()? {
+            planner.step(&now, measured)?;
+        }
+        planner.finish()
     }
 
     /// Opens a device for evaluation and training; the proof of a cut runs on the CPU in any case.
@@ -228,7 +268,7 @@ fn no_model() -> Error {
 
 /// What a plan brings, before the file exists.
 pub(crate) fn estimate(opened: &Opened, plan: &Plan) -> Estimate {
-    let before = opened.bytes.len() as u64;
+    let before = opened.size();
     let gone = plan.before.bytes.saturating_sub(plan.after.bytes);
     Estimate {
         parameters: Change { before: plan.before.parameters, after: plan.after.parameters },
@@ -245,6 +285,14 @@ pub(crate) fn estimate(opened: &Opened, plan: &Plan) -> Estimate {
 ///
 /// # Errors
 /// As [`Session::open_with`].
-pub fn copy(bytes: Bytes, files: &dyn ExternalData) -> Result<Vec<u8>> {
-    Model::read_with(bytes, files)?.write()
+pub fn copy(bytes: Bytes, files: Arc<dyn ExternalData>) -> Result<Vec<u8>> {
+    Model::read_with(bytes, &files)?.write()
+}
+
+/// Writes a model that is described by text.
+///
+/// # Errors
+/// As [`lopper_core::text::parse`].
+pub fn from_text(text: &str) -> Result<Vec<u8>> {
+    lopper_core::text::parse(text)?.write()
 }

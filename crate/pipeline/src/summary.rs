@@ -1,5 +1,6 @@
 //! What a session tells its caller, in the shapes that the page reads as JSON.
 
+use crate::options::Stage;
 use lopper_core::plan::Achieved;
 use lopper_core::report::{Change, PinInfo};
 use serde::{Serialize, Serializer};
@@ -218,6 +219,19 @@ pub struct TuneSummary {
     /// False if it was stopped early; the weights up to there are kept.
     pub finished: bool,
     /// Share of right answers on the validation images at the end, if there are any.
+    pub validation_top1: Option<f64>,
+    /// What was done before the first step.
+    pub stages: Vec<StageSummary>,
+}
+
+/// A stage of recovery without gradients.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageSummary {
+    /// Which one.
+    pub stage: Stage,
+    /// How long it took.
+    pub seconds: f64,
+    /// Share of right answers on the validation images after it, if there are any.
     pub validation_top1: Option<f64>,
 }
 

@@ -2,8 +2,7 @@
 
 use crate::host::Host;
 use crate::options::Which;
-use crate::session::Session;
-use bytes::Bytes;
+use crate::session::{Opened, Session};
 use lopper_core::recipe::Recipe;
 use lopper_core::{Class, Result};
 use serde::Serialize;
@@ -40,7 +39,8 @@ impl Session {
         limit: Option<usize>,
         host: &impl Host,
     ) -> Result<Vec<SweepRow>> {
-        let (bytes, name) = (Bytes::from(self.opened()?.model.write()?), self.opened()?.name.clone());
+        let Opened { bytes, name, model, .. } = self.opened()?;
+        let (bytes, name, model) = (bytes.clone(), name.clone(), model.clone());
         let mut rows = vec![self.row("as it is", Which::Original, limit, host).await?];
         for (title, recipe) in recipes {
             let row = match self.follow(recipe, host).await {
@@ -55,7 +55,7 @@ impl Session {
                 Err(e) => SweepRow { failed: Some(e.message().to_owned()), ..blank(title) },
             });
             let images = self.images.take();
-            self.open(bytes.clone(), &name)?;
+            self.put(bytes.clone(), &name, model.clone())?;
             self.images = images;
         }
         mark(&mut rows);
@@ -67,7 +67,7 @@ impl Session {
         let opened = self.opened()?;
         let (macs, bytes) = match (&opened.cut, which) {
             (Some(cut), Which::Cut | Which::Tuned) => (cut.report.macs.after, cut.report.bytes.after),
-            _ => (opened.described.summary.macs, opened.bytes.len() as u64),
+            _ => (opened.described.summary.macs, opened.size()),
         };
         Ok(SweepRow { top1: seen.top1, macs, bytes, milliseconds: seen.milliseconds_per_image, ..blank(name) })
     }

@@ -22,7 +22,7 @@ pub(crate) const WARMUP: usize = 10;
 const PROGRESS_SECONDS: f64 = 0.1;
 const CHECKPOINT_SECONDS: f64 = 5.0;
 /// Validation looks at no more images than this.
-const VALIDATION: usize = 1000;
+pub(crate) const VALIDATION: usize = 1000;
 /// Losses are read so rarely from a GPU, because reading waits for it.
 const READ_EVERY_GPU: usize = 4;
 
@@ -62,7 +62,23 @@ impl Session {
         let per_epoch = Batches::new(&images.split.train, options.batch, Order::Listed, Last::Drop).count();
         let total = options.steps.unwrap_or(options.epochs * per_epoch);
         let opened = self.opened()?;
-        let base = self.base()?;
+        let recovered = self.recovered(options, host).await?;
+        let (base, stages) = match &recovered {
+            Some((model, stages)) => (model, stages.clone()),
+            None => (self.base()?, Vec::new()),
+        };
+        if total == 0 {
+            let summary = TuneSummary {
+                steps: 0,
+                seconds: stages.iter().map(|s| s.seconds).sum(),
+                loss: f64::NAN,
+                finished: true,
+                validation_top1: stages.last().and_then(|s| s.validation_top1),
+                stages,
+            };
+            let tuned = Tuned { model: base.clone(), options: options.clone(), steps: 0, seconds: 0.0, finished: true };
+            return self.keep_tuned(tuned, summary);
+        }
         let mut trainer = Trainer::new(base, &self.device, settings(options, total))?;
         let mut loss = f64::NAN;
         if options.resume {
@@ -99,8 +115,13 @@ impl Session {
         };
         run.from = run.trainer.steps();
         let finished = run.all().await?;
-        let (model, summary) = run.end(finished).await?;
+        let (model, mut summary) = run.end(finished).await?;
+        summary.stages = stages;
         let tuned = Tuned { model, options: options.clone(), steps: summary.steps, seconds: summary.seconds, finished };
+        self.keep_tuned(tuned, summary)
+    }
+
+    fn keep_tuned(&mut self, tuned: Tuned, summary: TuneSummary) -> Result<TuneSummary> {
         let opened = self.opened_mut()?;
         opened.tuned = Some(tuned);
         opened.accuracy.after_recovery = None;
@@ -237,6 +258,7 @@ impl<H: Host> Run<'_, H> {
             loss: self.header.loss,
             finished,
             validation_top1: self.validation.filter(|_| finished),
+            stages: Vec::new(),
         };
         Ok((model, summary))
     }

@@ -43,13 +43,13 @@ fn structured(share: f64) -> MaskStep {
 fn a_recipe_repeats_a_run_to_the_byte() {
     let mut first = opened();
     block_on(first.cut(&global(), &clock())).unwrap();
-    let files = first.export(Which::Cut, Unproved::Refuse).unwrap();
+    let files = first.export(Which::Cut, Unproved::Refuse, "").unwrap();
     for source in [&files.report, &files.recipe] {
         let recipe = Recipe::read(source).unwrap();
         for recipe in [Recipe::read(&recipe.to_compact().unwrap()).unwrap(), recipe] {
             let mut again = opened();
             let which = block_on(again.follow(&recipe, &clock())).unwrap();
-            assert_eq!(again.export(which, Unproved::Refuse).unwrap().model, files.model);
+            assert_eq!(again.export(which, Unproved::Refuse, "").unwrap().model, files.model);
         }
     }
 }
@@ -63,12 +63,12 @@ fn masks_come_before_the_cut_and_stand_in_the_recipe() {
     let (sparse, stored) = session.sparse().unwrap();
     assert!(!sparse.is_empty() && stored.stored.iter().all(|s| s.dense > 0));
     block_on(session.cut(&global(), &clock())).unwrap();
-    let files = session.export(Which::Cut, Unproved::Refuse).unwrap();
+    let files = session.export(Which::Cut, Unproved::Refuse, "").unwrap();
     let recipe = Recipe::read(&files.report).unwrap();
     assert_eq!((recipe.mask.len(), recipe.cut.clone()), (1, Some(global())));
     let mut again = opened();
     block_on(again.follow(&recipe, &clock())).unwrap();
-    assert_eq!(again.export(Which::Cut, Unproved::Refuse).unwrap().model, files.model);
+    assert_eq!(again.export(Which::Cut, Unproved::Refuse, "").unwrap().model, files.model);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Code, Control, Host, HostTensor, PlanOptions, Progress, Session, Target, TuneOptions, Unproved, Which, block_on,
+    Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, ScoreOptions, Session, Target, TuneOptions,
+    Unproved, Which, block_on,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ fn half() -> PlanOptions {
 }
 
 fn tuning(steps: usize) -> TuneOptions {
-    TuneOptions { epochs: 1, steps: Some(steps), learning_rate: 0.02, batch: 32, seed: 0, resume: false }
+    TuneOptions { epochs: 1, steps: Some(steps), learning_rate: 0.02, batch: 32, ..TuneOptions::default() }
 }
 
 fn sample() -> Session {
@@ -107,7 +108,7 @@ fn a_session_goes_from_open_to_download() {
         [Which::Cut, Which::Tuned].map(|w| block_on(session.evaluate(w, Some(200), &notes)).unwrap().top1);
     assert!(tuned > cut + 0.1, "{cut} -> {tuned}");
 
-    let files = session.export(Which::Tuned, Unproved::Refuse).unwrap();
+    let files = session.export(Which::Tuned, Unproved::Refuse, "").unwrap();
     let report: serde_json::Value = serde_json::from_str(&files.report).unwrap();
     assert_eq!(report["exact"], true);
     assert!(report["accuracy"]["after_recovery"].as_f64().unwrap() > report["accuracy"]["after_cut"].as_f64().unwrap());
@@ -116,7 +117,7 @@ fn a_session_goes_from_open_to_download() {
     let input = HostTensor::f32(vec![1, 3, 32, 32], vec![0.25; 3 * 32 * 32]).unwrap();
     let want = block_on(session.run(Which::Tuned, input.clone())).unwrap();
     let mut other = Session::new();
-    other.open(files.model, "again.onnx").unwrap();
+    other.open(files.bytes().unwrap(), "again.onnx").unwrap();
     assert_eq!(block_on(other.run(Which::Original, input)).unwrap(), want);
 }
 
@@ -134,7 +135,7 @@ fn a_cancelled_run_keeps_what_it_learnt_and_goes_on_elsewhere() {
     assert!(refused.message().contains("another cut"), "{refused}");
     block_on(other.cut(&half(), &Notes::new())).unwrap();
     block_on(other.restore(&checkpoint)).unwrap();
-    let model = |s: &Session| s.export(Which::Tuned, Unproved::Refuse).unwrap().model;
+    let model = |s: &Session| s.export(Which::Tuned, Unproved::Refuse, "").unwrap().model;
     assert_eq!(model(&session), model(&other), "the restored weights are the stopped run's");
     let rest = block_on(other.tune(&TuneOptions { resume: true, ..tuning(12) }, &Notes::new())).unwrap();
     assert_eq!((rest.steps, rest.finished), (12, true));
@@ -159,15 +160,38 @@ fn a_cancelled_evaluation_says_so() {
 }
 
 #[test]
+fn a_cut_by_gradients_measures_before_every_step() {
+    let mut session = sample();
+    let gates = PlanOptions { criterion: Criterion::GbnAbs, steps: 2, ..half() };
+    let few = ScoreOptions { batch: 16, limit: Some(48) };
+    assert_eq!(session.plan(&gates).unwrap_err().code(), Code::Usage, "nothing was measured yet");
+    let host = Notes::new();
+    let seen = block_on(session.score(&gates.criterion, None, &few, &host)).unwrap();
+    assert!(!seen.scores.is_empty() && seen.left_out.is_empty());
+    let told = |host: &Notes| host.progress.borrow().iter().filter(|p| matches!(p, Progress::Score { .. })).count();
+    assert_eq!(told(&host), 1 + 3);
+    session.plan(&gates).unwrap();
+    let host = Notes::new();
+    block_on(session.cut(&gates, &host)).unwrap();
+    // The first step takes what is known, the second looks at the same 48 images again.
+    assert_eq!(told(&host), 1 + 3);
+
+    let control = session.control();
+    let host = Notes { cancel_at: Some((2, control)), ..Notes::new() };
+    let e = block_on(session.score(&Criterion::Apoz, None, &few, &host)).unwrap_err();
+    assert_eq!(e.code(), Code::Cancelled);
+}
+
+#[test]
 fn what_fails_leaves_the_session_as_it_was() {
     let mut session = sample();
     block_on(session.cut(&half(), &Notes::new())).unwrap();
-    let before = session.export(Which::Cut, Unproved::Refuse).unwrap();
+    let before = session.export(Which::Cut, Unproved::Refuse, "").unwrap();
     let unreachable = PlanOptions { target: Target::Macs(1e-6), ..half() };
     assert_eq!(block_on(session.cut(&unreachable, &Notes::new())).unwrap_err().code(), Code::NoTarget);
     assert_eq!(session.open(vec![1, 2, 3], "no.onnx").unwrap_err().code().class(), lopper_pipeline::Class::BadFile);
-    assert_eq!(session.export(Which::Cut, Unproved::Refuse).unwrap().model, before.model);
+    assert_eq!(session.export(Which::Cut, Unproved::Refuse, "").unwrap().model, before.model);
     assert_eq!(session.summary().unwrap().name, "sample.onnx");
     assert_eq!(Session::new().plan(&half()).unwrap_err().code(), Code::Usage);
-    assert_eq!(session.export(Which::Tuned, Unproved::Refuse).unwrap_err().code(), Code::Usage);
+    assert_eq!(session.export(Which::Tuned, Unproved::Refuse, "").unwrap_err().code(), Code::Usage);
 }

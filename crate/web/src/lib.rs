@@ -57,9 +57,18 @@ impl Lopper {
         Ok(())
     }
 
-    /// Opens a model: a summary, its groups, its pins. `paths` and `contents` are files that hold tensors of it.
-    pub fn open(&self, bytes: Vec<u8>, name: &str, paths: Vec<String>, contents: Vec<Uint8Array>) -> Answer<String> {
-        self.at_once(|session| text(session.open_with(bytes, name, &files(paths, &contents))?))
+    /// Opens a model: a summary, its groups, its pins. `paths` and `lengths` are of files that may hold tensors of it; `read`
+    /// takes the number of one of them, an offset and a length, and gives the bytes there. It is called whenever they are needed.
+    pub fn open(
+        &self,
+        bytes: Vec<u8>,
+        name: &str,
+        paths: Vec<String>,
+        lengths: Vec<f64>,
+        read: Function,
+    ) -> Answer<String> {
+        let files = Arc::new(page::Files::new(paths, lengths, read));
+        self.at_once(|session| text(session.open_with(bytes, name, files)?))
     }
 
     /// Opens the project's own model, whose bytes the page has, and draws its images.
@@ -117,9 +126,19 @@ impl Lopper {
         self.in_steps(async |session, page| text(&session.tune(&parsed(&options)?, page).await?)).await
     }
 
-    /// One of the three models as a file, if its cut was proved.
-    pub fn model(&self, which: &str) -> Answer<Uint8Array> {
-        self.at_once(|session| Ok(Uint8Array::from(session.export(named(which)?, Unproved::Refuse)?.model.as_slice())))
+    /// One of the three models as a file, if its cut was proved or could not be in a page. A large one has a second file, which it
+    /// calls `beside`. `sink` takes whether a piece is of that file, and its bytes; pieces come in the order of the files' bytes.
+    pub fn model(&self, which: &str, beside: &str, sink: &Function) -> Answer<()> {
+        self.at_once(|session| {
+            let files = session.export(named(which)?, Unproved::Refuse, beside)?;
+            let pieces = files.model.iter().map(|piece| (false, piece));
+            for (second, piece) in pieces.chain(files.beside.iter().map(|piece| (true, piece))) {
+                let bytes = Uint8Array::from(piece.read()?.as_ref());
+                sink.call2(&JsValue::NULL, &second.into(), &bytes)
+                    .map_err(|_| usage("the page could not take the file".to_owned()))?;
+            }
+            Ok(())
+        })
     }
 
     /// The report of the cut.

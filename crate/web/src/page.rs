@@ -1,8 +1,9 @@
 //! The worker around the session: its clock, its event loop, its callbacks.
 
 use js_sys::{Function, Promise, Uint8Array};
-use lopper_pipeline::{Host, Progress};
+use lopper_pipeline::{Bytes, Code, Error, ExternalData, Host, Progress, Result, chosen};
 use std::cell::RefCell;
+use wasm_bindgen::JsCast as _;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 
@@ -87,6 +88,44 @@ impl Host for Page {
 
 thread_local! {
     static DIED: RefCell<Option<Function>> = const { RefCell::new(None) };
+    /// Reads a part of one of the page's files. Values of JavaScript stay with their worker, so [`Files`] cannot hold it.
+    static READ: RefCell<Option<Function>> = const { RefCell::new(None) };
+}
+
+/// Files that the page holds: their bytes come in when they are needed.
+pub(crate) struct Files {
+    paths: Vec<String>,
+    lengths: Vec<f64>,
+}
+
+impl Files {
+    pub(crate) fn new(paths: Vec<String>, lengths: Vec<f64>, read: Function) -> Self {
+        READ.with(|place| place.replace(Some(read)));
+        Self { paths, lengths }
+    }
+
+    fn find(&self, location: &str) -> Result<usize> {
+        chosen(self.paths.iter().map(String::as_str), location)
+    }
+}
+
+impl ExternalData for Files {
+    fn length(&self, location: &str) -> Result<u64> {
+        Ok(self.lengths.get(self.find(location)?).map_or(0, |length| *length as u64))
+    }
+
+    fn read(&self, location: &str, offset: u64, length: usize) -> Result<Bytes> {
+        let at = JsValue::from(self.find(location)? as f64);
+        let part = READ.with(|place| {
+            let read = place.borrow();
+            let answer = read.as_ref()?.call3(&JsValue::NULL, &at, &(offset as f64).into(), &(length as f64).into());
+            answer.ok()?.dyn_into::<Uint8Array>().ok()
+        });
+        part.map(|part| part.to_vec().into()).ok_or_else(|| {
+            let what = format!("{location:?} can no longer be read: open the model anew");
+            Error::new(Code::ExternalMissing, what)
+        })
+    }
 }
 
 /// Tells `died` about a panic, after which the instance cannot be used any more.

@@ -25,8 +25,11 @@ function save(blob: Blob, name: string): void {
 
 /** The core refuses to hand out a model whose proof has not passed. */
 export async function download(which: Which, part: Part): Promise<void> {
-  const exported = await runTask('export', () => client.call('export', { which }));
+  const beside = `${fileName('model')}.data`;
+  const exported = await runTask('export', () => client.call('export', { which, beside }));
   if (!exported) return;
-  if (part === 'model') save(new Blob([exported.model.slice()], { type: 'application/octet-stream' }), fileName(part));
-  else save(new Blob([exported[part]], { type: 'application/json' }), fileName(part));
+  if (part === 'model') {
+    save(exported.model, fileName(part));
+    if (exported.beside) save(exported.beside, beside);
+  } else save(new Blob([exported[part]], { type: 'application/json' }), fileName(part));
 }

@@ -2,7 +2,7 @@
 
 import { batch, effect } from '@preact/signals';
 import { ENGINE_STOPPED, Failed } from '../client.js';
-import { type Picked, buffers, fromDrop, read, sort, title } from '../files.js';
+import { type Picked, buffers, fromDrop, read, readModel, sort, title } from '../files.js';
 import type { DataSummary, OpenedModel, PlanOptions } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
@@ -75,8 +75,8 @@ function forgetCut(): void {
 
 async function openModel(picked: readonly Picked[]): Promise<boolean> {
   const opened = await runTask('open', async () => {
-    const files = await read(picked);
-    return client.call('open', { files }, { transfer: buffers(files) });
+    const opening = await readModel(picked);
+    return client.call('open', opening, { transfer: buffers([opening.model]) });
   });
   if (!opened) return false;
   const images = store.dataSource.value;

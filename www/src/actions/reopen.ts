@@ -1,7 +1,7 @@
 /** Puts a fresh worker where the old one was: model, images, cut, checkpoint. */
 
 import type { Client } from '../client.js';
-import { buffers, read, title } from '../files.js';
+import { buffers, read, readModel, title } from '../files.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 
@@ -13,8 +13,8 @@ export async function reopen(client: Client): Promise<string[]> {
   if (source.kind === 'sample') {
     await client.call('sample', { bytes: await client.sampleModel() });
   } else {
-    const files = await read(source.files);
-    await client.call('open', { files }, { transfer: buffers(files) });
+    const opening = await readModel(source.files);
+    await client.call('open', opening, { transfer: buffers([opening.model]) });
   }
   back.push(text.recovery.model);
 

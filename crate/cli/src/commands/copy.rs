@@ -7,5 +7,5 @@ use lopper_pipeline::Result;
 /// Reads a model and writes it again.
 pub fn run(args: &Copy) -> Result<()> {
     files::guard(&args.output, &[&args.model], false)?;
-    files::write(&args.output, &lopper_pipeline::copy(files::read(&args.model)?, &Beside::of(&args.model))?)
+    files::write(&args.output, &lopper_pipeline::copy(files::read(&args.model)?, Beside::of(&args.model))?)
 }

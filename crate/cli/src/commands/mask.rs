@@ -1,13 +1,12 @@
 //! `lopper mask`
 
-use super::{open, print_json};
+use super::{open, print_json, write_model};
 use crate::args::Mask;
 use crate::files;
 use crate::table::{Table, count, left};
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    Amount, Code, CutSummary, Error, MaskKind, MaskStep, MaskSummary, PlanOptions, Result, Target, Unproved, Which,
-    block_on,
+    Amount, Code, CutSummary, Error, MaskKind, MaskStep, MaskSummary, PlanOptions, Result, Target, Which, block_on,
 };
 use serde::Serialize;
 
@@ -29,19 +28,19 @@ pub fn run(args: &Mask) -> Result<()> {
     let mut session = open(&args.model)?;
     let mut mask = session.mask(&[step])?;
     let mut cut = None;
-    let model = if args.cut {
+    let bytes = if args.cut {
         let terminal = Terminal::new();
         cut = Some(block_on(session.cut(&PlanOptions::new(Target::Dead), &terminal))?);
         terminal.clear();
-        session.export(Which::Cut, Unproved::Allow)?.model
+        write_model(&session, Which::Cut, &args.model, &args.output)?
     } else if args.sparse {
         let (model, summary) = session.sparse()?;
         mask = summary;
-        model
+        files::write(&args.output, &model)?;
+        model.len() as u64
     } else {
-        session.export(Which::Original, Unproved::Allow)?.model
+        write_model(&session, Which::Original, &args.model, &args.output)?
     };
-    files::write(&args.output, &model)?;
     let outcome = Outcome { mask: &mask, cut: cut.as_ref() };
     if let Some(report) = &args.report {
         let text = match args.cut {
@@ -53,7 +52,7 @@ pub fn run(args: &Mask) -> Result<()> {
     if args.json {
         return print_json(&outcome);
     }
-    print(args, &mask, cut.as_ref(), model.len() as u64);
+    print(args, &mask, cut.as_ref(), bytes);
     Ok(())
 }
 

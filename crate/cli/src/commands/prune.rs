@@ -1,13 +1,13 @@
 //! `lopper prune`
 
-use super::{open, print_json};
+use super::score::prepare;
+use super::{open, print_json, write_model};
 use crate::args::Prune;
 use crate::files;
 use crate::table::{Table, count, left};
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    Change, Code, CutSummary, DeviceChoice, Error, GroupChange, LatencyTable, PlanOptions, Result, Target, Unproved,
-    Which, block_on,
+    Change, Code, CutSummary, Error, GroupChange, LatencyTable, PlanOptions, Result, Target, Which, block_on,
 };
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,17 +20,19 @@ pub fn run(args: &Prune) -> Result<()> {
     }
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
+    if prepare(&mut session, &args.measure, &terminal)? {
+        block_on(session.score(&options.criterion, None, &args.measure.options(), &terminal))?;
+    }
     if let Target::Latency { table, .. } = &mut options.target {
-        block_on(session.device(args.device.unwrap_or(DeviceChoice::Auto)))?;
+        block_on(session.device(args.measure.device))?;
         *table = block_on(session.latencies(&args.lock, &terminal))?;
     }
     let summary = block_on(session.cut(&options, &terminal))?;
     let took = args.ms.map(|_| block_on(session.milliseconds(&terminal))).transpose()?;
     terminal.clear();
-    let files = session.export(Which::Cut, Unproved::Allow)?;
-    files::write(&args.output, &files.model)?;
+    write_model(&session, Which::Cut, &args.model, &args.output)?;
     if let Some(report) = &args.report {
-        files::write(report, files.report.as_bytes())?;
+        files::write(report, session.report()?.as_bytes())?;
     }
     if let Some(why) = &summary.not_proved {
         eprintln!("lopper: warning: the cut was NOT proved, because {why}");
@@ -66,7 +68,9 @@ fn options(args: &Prune) -> Result<PlanOptions> {
     })?;
     let globs = |list: &String| list.split(',').map(|glob| glob.trim().to_owned()).collect();
     let options = PlanOptions {
-        criterion: args.criterion,
+        criterion: args.measure.criterion()?,
+        reduction: args.reduction,
+        normalizer: args.normalizer,
         scope: args.scope,
         sets: args.set.iter().map(globs).collect(),
         group_ratios: args.group_ratio.iter().cloned().collect(),

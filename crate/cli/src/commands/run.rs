@@ -1,10 +1,10 @@
 //! `lopper run`
 
-use super::open;
+use super::{open, write_model};
 use crate::args::Run;
 use crate::files;
 use crate::terminal::Terminal;
-use lopper_pipeline::{Code, DataOptions, Error, Recipe, Result, Unproved, Which, block_on};
+use lopper_pipeline::{Code, DataOptions, Error, Recipe, Result, Which, block_on};
 use std::path::Path;
 
 /// Follows a recipe and writes what comes out.
@@ -35,15 +35,19 @@ pub fn run(args: &Run) -> Result<()> {
     }
     let which = block_on(session.follow(&recipe, &terminal))?;
     terminal.clear();
-    let result = session.export(which, Unproved::Allow)?;
-    let sparse = recipe.sparse && which == Which::Original;
-    let model = if sparse { session.sparse()?.0 } else { result.model };
-    files::write(&args.output, &model)?;
-    if let Some(report) = &args.report {
-        let text = if result.report.is_empty() { &result.recipe } else { &result.report };
-        files::write(report, text.as_bytes())?;
+    let bytes = if recipe.sparse && which == Which::Original {
+        let (model, _) = session.sparse()?;
+        files::write(&args.output, &model)?;
+        model.len() as u64
+    } else {
+        write_model(&session, which, &args.model, &args.output)?
+    };
+    if let Some(path) = &args.report {
+        let report = session.report()?;
+        let text = if report.is_empty() { session.recipe()? } else { report };
+        files::write(path, text.as_bytes())?;
     }
-    println!("{} -> {}: {} bytes", args.model.display(), args.output.display(), model.len());
+    println!("{} -> {}: {bytes} bytes", args.model.display(), args.output.display());
     if args.compact {
         println!("{}", recipe.to_compact()?);
     }

@@ -6,23 +6,28 @@ use crate::files;
 use crate::table::Table;
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    DataOptions, PlanOptions, Recipe, Result, Sensitivity as Seen, SensitivityOptions, Target, block_on,
+    DataOptions, Needs, PlanOptions, Recipe, Result, Sensitivity as Seen, SensitivityOptions, Target, block_on,
 };
 
 /// Measures how every group bears cuts.
 pub fn run(args: &Sensitivity) -> Result<()> {
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
-    block_on(session.device(args.device))?;
-    if let Some(path) = &args.data {
-        let data = DataOptions { normalize: args.normalize.clone(), seed: 0, validation: Some(0.0), test: Some(1.0) };
+    block_on(session.device(args.measure.device))?;
+    let criterion = args.measure.criterion()?;
+    let by_images = criterion.needs() != Needs::Weights;
+    if let Some(path) = &args.measure.data {
+        let test = Some(if by_images { 0.5 } else { 1.0 });
+        let data = DataOptions { normalize: args.measure.normalize.clone(), seed: 0, validation: Some(0.0), test };
         block_on(session.load_data(&files::name(path), files::images(path)?, &data, &terminal))
             .map_err(|e| e.at(path.display()))?;
     }
-    let plan =
-        PlanOptions { criterion: args.criterion, locks: args.lock.clone(), ..PlanOptions::new(Target::Ratio(0.0)) };
+    if by_images {
+        block_on(session.score(&criterion, None, &args.measure.options(), &terminal))?;
+    }
+    let plan = PlanOptions { criterion, locks: args.lock.clone(), ..PlanOptions::new(Target::Ratio(0.0)) };
     let options =
-        SensitivityOptions { plan: plan.clone(), ratios: args.ratios.clone(), limit: args.limit.map(|n| n as usize) };
+        SensitivityOptions { plan: plan.clone(), ratios: args.ratios.clone(), limit: args.measure.options().limit };
     let seen = block_on(session.sensitivity(&options, &terminal))?;
     terminal.clear();
     if let (Some(macs), Some(path)) = (args.macs, &args.recipe) {

@@ -7,9 +7,8 @@ use lopper_pipeline::{Code, Error, Result, block_on, verify_files};
 
 /// Re-checks a cut.
 pub fn run(args: &Verify) -> Result<()> {
-    let (beside_original, beside_pruned) = (Beside::of(&args.original), Beside::of(&args.pruned));
-    let original = (files::read(&args.original)?, &beside_original as _);
-    let pruned = (files::read(&args.pruned)?, &beside_pruned as _);
+    let original = (files::read(&args.original)?, Beside::of(&args.original));
+    let pruned = (files::read(&args.pruned)?, Beside::of(&args.pruned));
     let found = block_on(verify_files(original, pruned, &files::read(&args.report)?))?;
     if args.json {
         print_json(&found)?;

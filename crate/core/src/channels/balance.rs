@@ -53,7 +53,7 @@ fn grids(state: &State) -> Vec<Grid> {
             out.push(Grid { value: *value, rows: *rows, ids: ids.clone() });
         }
     }
-    for (&value, layout) in &state.layouts {
+    for (value, layout) in state.layouts.iter() {
         for b in layout.bundles.iter().filter(|b| b.lengths.len() > 1) {
             // Rows of every depth: those of the last axis may vanish whole, and then those before it count.
             for depth in (1..b.lengths.len()).rev() {

@@ -206,6 +206,14 @@ impl<'a> ChannelContext<'a> {
     /// Makes two layouts agree along pairs of axes of equal length, by unions and, where they are built differently, by keeping
     /// axes whole. Afterwards every paired axis is in no bundle of both, or in equal bundles, or in one that is a prefix of the other.
     pub fn align(&mut self, a: &mut Layout, b: &mut Layout, pairs: &[(usize, usize)]) {
+        if let [(i, j)] = pairs
+            && let (Some(x), Some(y)) = (a.at(*i), b.at(*j))
+            && let ([_], [_]) = (x.axes.as_slice(), y.axes.as_slice())
+        {
+            let (x, y) = (x.ids.clone(), y.ids.clone());
+            self.unite(&x, &y);
+            return;
+        }
         self.adopt(a, b, pairs);
         let mut done: Vec<usize> = Vec::new();
         while let Some(&(i, j)) = pairs.iter().find(|(i, _)| !done.contains(i)) {
@@ -310,7 +318,7 @@ impl<'a> ChannelContext<'a> {
             to.bundles.retain(|y| !axes.iter().any(|j| y.axes.contains(j)));
             to.bundles.push(Bundle::joint(axes, lengths.clone(), ids.clone(), true));
             let own: Vec<usize> = owners.iter().map(|o| o.1).collect();
-            let stored = self.state.layouts.entry(value).or_default();
+            let stored = self.state.layouts.or_default(value);
             stored.bundles.retain(|y| !own.iter().any(|j| y.axes.contains(j)));
             stored.bundles.push(Bundle::joint(own, lengths, ids, true));
         }

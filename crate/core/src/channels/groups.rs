@@ -4,6 +4,7 @@ use super::layout::Ids;
 use super::union_find::PINNED;
 use super::{Role, State};
 use crate::graph::{Graph, NodeId, ValueId};
+use crate::hash::{Map, Set};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A place in a parameter that channels of a group own.
@@ -62,7 +63,7 @@ pub(super) fn collect(graph: &Graph, state: &mut State) -> Vec<Group> {
         graph.parameters().map(|(id, _, _)| id).chain(filled).filter(|id| state.layouts.contains_key(id)).collect();
     parameters.sort_by_key(|&v| (first_use(graph, v), v));
     let mut sites: Vec<Site> = Vec::new();
-    let mut of_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); state.classes.count()];
     let mut order: Vec<u32> = Vec::new();
     for value in parameters {
         let Some(layout) = state.layouts.get(&value) else { continue };
@@ -76,7 +77,7 @@ pub(super) fn collect(graph: &Graph, state: &mut State) -> Vec<Group> {
                 if class == PINNED {
                     continue;
                 }
-                let list = of_class.entry(class).or_default();
+                let Some(list) = of_class.get_mut(class as usize) else { continue };
                 if list.is_empty() {
                     order.push(class);
                 }
@@ -89,9 +90,9 @@ pub(super) fn collect(graph: &Graph, state: &mut State) -> Vec<Group> {
     let rows = row_classes(state);
     let renormalised = renormalised_classes(state);
     let mut groups: Vec<Group> = Vec::new();
-    let mut index: HashMap<Vec<usize>, usize> = HashMap::new();
+    let mut index: Map<Vec<usize>, usize> = Map::default();
     for class in order {
-        let list = of_class.remove(&class).unwrap_or_default();
+        let list = of_class.get_mut(class as usize).map(std::mem::take).unwrap_or_default();
         let at = *index.entry(list).or_insert_with_key(|list| {
             groups.push(new_group(graph, &sites, list));
             groups.len() - 1
@@ -169,8 +170,8 @@ fn finish(graph: &Graph, mut groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// Classes that stand for rows of several channels.
-fn row_classes(state: &mut State) -> HashSet<u32> {
-    let mut out = HashSet::new();
+fn row_classes(state: &mut State) -> Set<u32> {
+    let mut out = Set::default();
     for set in &state.row_sets {
         let inner = (set.cells.len() / set.rows.len().max(1)).max(1);
         for (&row, cells) in set.rows.iter().zip(set.cells.chunks(inner)) {
@@ -183,8 +184,8 @@ fn row_classes(state: &mut State) -> HashSet<u32> {
     out
 }
 
-fn renormalised_classes(state: &mut State) -> HashMap<u32, Vec<NodeId>> {
-    let mut out: HashMap<u32, Vec<NodeId>> = HashMap::new();
+fn renormalised_classes(state: &mut State) -> Map<u32, Vec<NodeId>> {
+    let mut out: Map<u32, Vec<NodeId>> = Map::default();
     let list: Vec<(NodeId, Ids)> = state.renormalised.clone();
     for (node, ids) in list {
         for &id in ids.iter() {

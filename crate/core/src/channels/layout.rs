@@ -149,3 +149,48 @@ impl Layout {
         self
     }
 }
+
+/// The layouts of a graph's values.
+#[derive(Clone, Debug, Default)]
+pub struct Layouts(Vec<Option<Layout>>);
+
+impl Layouts {
+    /// The layout of a value.
+    pub fn get(&self, value: &ValueId) -> Option<&Layout> {
+        self.0.get(usize::from(*value)).and_then(Option::as_ref)
+    }
+
+    /// Whether a value has one.
+    pub fn contains_key(&self, value: &ValueId) -> bool {
+        self.get(value).is_some()
+    }
+
+    /// Gives a value a layout.
+    pub fn insert(&mut self, value: ValueId, layout: Layout) {
+        *self.slot(value) = Some(layout);
+    }
+
+    /// The layout of a value; an empty one where it has none yet.
+    pub fn or_default(&mut self, value: ValueId) -> &mut Layout {
+        self.slot(value).get_or_insert_default()
+    }
+
+    #[allow(clippy::indexing_slicing)]
+    fn slot(&mut self, value: ValueId) -> &mut Option<Layout> {
+        let at = usize::from(value);
+        if self.0.len() <= at {
+            self.0.resize(at + 1, None);
+        }
+        &mut self.0[at]
+    }
+
+    /// Values that have a layout, in order, each with it.
+    pub fn iter(&self) -> impl Iterator<Item = (ValueId, &Layout)> {
+        self.0.iter().enumerate().filter_map(|(at, l)| Some((ValueId::from(at), l.as_ref()?)))
+    }
+
+    /// All layouts, in the order of their values.
+    pub fn values(&self) -> impl Iterator<Item = &Layout> {
+        self.0.iter().flatten()
+    }
+}

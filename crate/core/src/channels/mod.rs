@@ -17,7 +17,7 @@ mod why;
 pub use balance::{Balance, Cell};
 pub use context::{ChannelContext, merge, take};
 pub use groups::{Group, Site};
-pub use layout::{Blocks, Bundle, Ids, Layout, positions, strides};
+pub use layout::{Blocks, Bundle, Ids, Layout, Layouts, positions, strides};
 pub use reshape::reshape;
 pub use shuffle::{Shuffle, Shuffles};
 pub use strided::Affine;
@@ -25,8 +25,9 @@ pub use union_find::{PINNED, UnionFind};
 pub use why::{Coupling, Link, Place, Reason, Told};
 
 use crate::graph::{Graph, NodeId, ValueId};
+use crate::hash::{Map, Set};
 use crate::ops;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Most joint positions of one bundle: small files can ask for lists of any length.
@@ -82,14 +83,14 @@ pub(crate) struct RowSet {
 #[derive(Debug, Default)]
 pub struct State {
     classes: UnionFind,
-    layouts: BTreeMap<ValueId, Layout>,
+    layouts: Layouts,
     ranges: Vec<Range>,
     row_sets: Vec<RowSet>,
-    row_index: HashMap<(usize, usize), usize>,
+    row_index: Map<(usize, usize), usize>,
     united: Vec<(Ids, Ids, NodeId)>,
     /// The node whose rule speaks.
     current: NodeId,
-    seen: HashSet<(usize, usize)>,
+    seen: Set<(usize, usize)>,
     pins: Vec<Pin>,
     renormalised: Vec<(NodeId, Ids)>,
     /// Steps taken, of [`MAX_STEPS`].
@@ -109,7 +110,7 @@ impl State {
     fn fresh(&mut self, _value: ValueId, len: usize) -> Ids {
         let start = self.classes.fresh(len);
         self.ranges.push(Range { start, len, role: None });
-        (start..).take(len).collect()
+        (start..start.saturating_add(len as u32)).collect()
     }
 
     /// The layout of a value; parameters get theirs when first asked for: new ids on every axis, joint blocks where
@@ -262,7 +263,7 @@ pub struct Channels {
     /// Chains that only permute channels.
     pub shuffles: Shuffles,
     /// Layout of every value that has one.
-    pub layouts: BTreeMap<ValueId, Layout>,
+    pub layouts: Layouts,
     /// Groups, in the order of their first producer.
     pub groups: Vec<Group>,
     /// What ties the number of channels that go: see [`Balance`].

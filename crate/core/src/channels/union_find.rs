@@ -19,7 +19,7 @@ impl UnionFind {
     /// Makes `n` new ids, each alone, and returns the first.
     pub fn fresh(&mut self, n: usize) -> u32 {
         let first = u32::try_from(self.parent.len()).unwrap_or(u32::MAX);
-        self.parent.extend((first..).take(n));
+        self.parent.extend(first..first.saturating_add(n as u32));
         first
     }
 

@@ -224,7 +224,7 @@ impl<'a> Search<'a> {
         let node = &self.graph.nodes[node];
         let near = node.inputs.iter().chain(&node.outputs).flatten().copied();
         let parameters = self.graph.parameters().map(|p| p.0);
-        let all = self.channels.layouts.keys().copied();
+        let all = self.channels.layouts.iter().map(|(value, _)| value);
         near.chain(parameters).chain(all).find_map(|v| self.place_in(id, v))
     }
 

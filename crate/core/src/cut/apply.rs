@@ -3,15 +3,16 @@
 use super::context::CutContext;
 use super::edits::Edits;
 use super::kept::Kept;
-use super::mask::{MaskEntry, mask_entries};
-use super::slice::TensorCut;
+use super::mask::{MaskEntry, entries_of, tensor_cuts};
 use crate::channels::{Channels, Shuffles};
 use crate::error::{Code, Error, Result};
 use crate::graph::{Constant, Dim, Elements, Graph, InferContext, NodeId, Table, Value, ValueId};
+use crate::hash::{Map, Set, map};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
-use crate::onnx::proto::{TensorProto, ValueInfoProto};
-use crate::onnx::{Model, Tensor};
+use crate::onnx::proto::{GraphProto, TensorProto, ValueInfoProto};
+use crate::onnx::{Data, Model, Tensor, set_data};
 use crate::ops;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// A cut model and what was done.
@@ -38,20 +39,24 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
     let renormalised: HashSet<NodeId> =
         channels.renormalised.iter().filter(|(_, ids)| ids.iter().any(|&i| kept.goes(i))).map(|(n, _)| *n).collect();
     let mut out = model.clone();
-    let mut values = graph.values.clone();
-    let mut slices = Vec::new();
-    for (id, _, tensor) in graph.parameters() {
-        if let Some(cut) = channels.layouts.get(&id).map(|l| TensorCut::of(l, &kept)).transpose()?.flatten() {
-            let smaller = cut.apply(tensor)?;
+    let mut values: Table<ValueId, Value> = graph.values.iter().map(|(_, v)| v.alone()).collect();
+    let (mut slices, mut changed) = (Vec::new(), vec![false; graph.values.len()]);
+    let mut mask = Vec::new();
+    for (id, cut) in tensor_cuts(graph, channels, &kept)? {
+        mask.extend(entries_of(&graph.values[id], &cut));
+        if let Some(tensor) = &graph.values[id].tensor {
+            let left = kept.shape(id)?.unwrap_or_default();
+            let smaller = cut.apply(tensor, left.iter().filter_map(Dim::length).collect())?;
             let v = &mut values[id];
             v.shape = Some(smaller.dims.iter().map(|&d| Dim::from(d)).collect());
             v.constant = Constant::of(&smaller);
             slices.push(smaller.clone());
             v.tensor = Some(smaller);
+            mark(&mut changed, id);
         }
     }
     out.replace_tensors(slices);
-    let edits = rewrite(graph, &out, &kept, &mut values, &renormalised, &channels.shuffles)?;
+    let edits = rewrite(graph, &out, &kept, (&mut values, changed), &renormalised, &channels.shuffles)?;
     let rewritten = edits.rewritten.clone();
     edits.apply(&mut out.proto);
     drop_dead(&mut out, graph);
@@ -59,31 +64,29 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
     let new_graph = validate(&out, graph, &kept)?;
     let mut names: Vec<(NodeId, String)> = renormalised.iter().map(|&n| (n, graph.nodes[n].name.clone())).collect();
     names.sort();
-    Ok(Cut {
-        mask: mask_entries(graph, channels, &kept)?,
-        model: out,
-        graph: new_graph,
-        renormalised: names.into_iter().map(|n| n.1).collect(),
-        rewritten,
-    })
+    Ok(Cut { mask, model: out, graph: new_graph, renormalised: names.into_iter().map(|n| n.1).collect(), rewritten })
 }
 
-/// Asks every node that a change reaches to rewrite itself.
+fn mark(changed: &mut [bool], value: ValueId) {
+    if let Some(slot) = changed.get_mut(usize::from(value)) {
+        *slot = true;
+    }
+}
+
+/// Asks every node that a change reaches to rewrite itself. `changed` says which of the values are not what they were.
 fn rewrite(
     graph: &Graph,
     model: &Model,
     kept: &Kept<'_>,
-    values: &mut Table<ValueId, Value>,
+    (values, mut changed): (&mut Table<ValueId, Value>, Vec<bool>),
     renormalised: &HashSet<NodeId>,
     shuffles: &Shuffles,
 ) -> Result<Edits> {
-    let mut edits = Edits::new(graph);
+    let mut edits = Edits::default();
     for (id, node) in graph.nodes.iter() {
-        let changed = |v: &ValueId| {
-            values[*v].shape != graph.values[*v].shape || values[*v].constant != graph.values[*v].constant
-        };
-        let reached = node.inputs.iter().flatten().any(changed)
-            || node.outputs.iter().flatten().any(|v| kept.shape(*v).is_ok_and(|s| s != graph.values[*v].shape));
+        let is_changed = |v: &ValueId| changed.get(usize::from(*v)) == Some(&true);
+        let reached =
+            node.inputs.iter().flatten().any(is_changed) || node.outputs.iter().flatten().any(|v| kept.reaches(*v));
         let Some(op) = ops::lookup(node).filter(|_| reached && !shuffles.inner.contains(&id)) else { continue };
         let mut cx = CutContext {
             old: graph,
@@ -95,7 +98,7 @@ fn rewrite(
             edits: &mut edits,
         };
         match shuffles.by_last.get(&id) {
-            Some(shuffle) if kept.shape(shuffle.input)? != graph.values[shuffle.input].shape => {
+            Some(shuffle) if kept.reaches(shuffle.input) => {
                 cx.gather_shuffled(shuffle)?;
             }
             Some(_) => {}
@@ -122,6 +125,10 @@ fn rewrite(
             let frozen = freeze(graph, output, fact.constant.as_ref(), &mut edits, model, node.position);
             values[output].shape = want;
             values[output].constant = if frozen { graph.values[output].constant.clone() } else { fact.constant };
+            let (new, old) = (&values[output], &graph.values[output]);
+            if new.shape != old.shape || new.constant != old.constant {
+                mark(&mut changed, output);
+            }
         }
     }
     Ok(edits)
@@ -150,8 +157,8 @@ fn freeze(
     edits
         .rewritten
         .push((name.clone(), "a number computed from a size that the cut changes keeps its old value".to_owned()));
-    edits.tensors.push(Tensor::from_f32(name.clone(), before.dims.clone(), &numbers));
-    let spare = edits.name(&name);
+    edits.push(Tensor::from_f32(name.clone(), before.dims.clone(), &numbers));
+    let spare = edits.name(graph, &name);
     for slot in edits.node(&model.proto, position).output.iter_mut().filter(|o| **o == name) {
         slot.clone_from(&spare);
     }
@@ -161,11 +168,11 @@ fn freeze(
 impl Model {
     /// Puts tensors in the places of those of the same names (initializers or Constant nodes), in one pass.
     pub(crate) fn replace_tensors(&mut self, tensors: impl IntoIterator<Item = Tensor>) {
-        let mut tensors: HashMap<String, Tensor> = tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
+        let mut tensors: Map<String, Tensor> = tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
         let Some(graph) = self.proto.graph.as_option_mut() else { return };
         for slot in &mut graph.initializer {
             if let Some(tensor) = slot.name.as_ref().and_then(|name| tensors.remove(name)) {
-                put(slot, tensor);
+                put(slot, tensor, &mut self.external);
             }
         }
         for node in &mut graph.node {
@@ -173,17 +180,15 @@ impl Model {
             if let Some(slot) = node.attribute.iter_mut().find_map(|a| a.t.as_option_mut())
                 && let Some(tensor) = tensors.remove(name)
             {
-                put(slot, tensor);
+                put(slot, tensor, &mut self.external);
             }
         }
     }
 }
 
-fn put(slot: &mut TensorProto, tensor: Tensor) {
+fn put(slot: &mut TensorProto, tensor: Tensor, external: &mut HashMap<String, Data>) {
     slot.dims = tensor.dims.iter().map(|&d| d as i64).collect();
-    slot.raw_data = Some(tensor.data);
-    slot.data_location = None;
-    slot.external_data.clear();
+    set_data(slot, &tensor.name, tensor.data, external);
     slot.float_data.clear();
     slot.int32_data.clear();
     slot.int64_data.clear();
@@ -194,42 +199,50 @@ fn put(slot: &mut TensorProto, tensor: Tensor) {
 /// Drops nodes that nothing reads any more, and initializers that were read before and are not now.
 fn drop_dead(model: &mut Model, old: &Graph) {
     let Some(graph) = model.proto.graph.as_option_mut() else { return };
-    let was_read: HashSet<&str> =
-        old.values.iter().filter(|(_, v)| !v.uses.is_empty() || v.is_output).map(|(_, v)| v.name.as_str()).collect();
-    let mut read: HashSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
-    let mut keep = vec![false; graph.node.len()];
-    let makers: HashMap<&str, usize> =
-        (graph.node.iter().enumerate()).flat_map(|(i, n)| n.output.iter().map(move |o| (o.as_str(), i))).collect();
-    let unread_before = |o: &String| !was_read.contains(o.as_str()) && old.find(o).is_some();
+    let was_read =
+        |name: &str| old.find(name).map(|v| &old.values[v]).is_some_and(|v| !v.uses.is_empty() || v.is_output);
+    let (mut nodes, read) = alive(graph, |name| !was_read(name) && old.find(name).is_some());
+    let name_of = |t: &TensorProto| t.name.clone().unwrap_or_default();
+    let tensors: Vec<bool> =
+        graph.initializer.iter().map(|t| read.contains(name_of(t).as_str()) || !was_read(&name_of(t))).collect();
+    let left: Set<&str> = (graph.initializer.iter().zip(&tensors))
+        .filter_map(|(t, stays)| t.name.as_deref().filter(|_| *stays))
+        .collect();
+    let inputs: Vec<bool> = (graph.input.iter().map(|i| i.name.as_deref().unwrap_or_default()))
+        .map(|name| left.contains(name) || old.find(name).is_none_or(|v| old.inputs.contains(&v)))
+        .collect();
+    let (mut tensors, mut inputs) = (tensors.into_iter(), inputs.into_iter());
+    graph.node.retain(|_| nodes.next().unwrap_or(true));
+    graph.initializer.retain(|_| tensors.next().unwrap_or(true));
+    graph.input.retain(|_| inputs.next().unwrap_or(true));
+}
+
+/// Which nodes are needed for the outputs or were `unread` before, and all names that these read.
+fn alive(graph: &GraphProto, unread: impl Fn(&str) -> bool) -> (std::vec::IntoIter<bool>, Set<Cow<'_, str>>) {
+    let mut read: Set<Cow<'_, str>> =
+        graph.output.iter().filter_map(|o| o.name.as_deref()).map(Cow::Borrowed).collect();
+    let mut makers: Map<&str, usize> = map(graph.node.len());
+    makers.extend((graph.node.iter().enumerate()).flat_map(|(i, n)| n.output.iter().map(move |o| (o.as_str(), i))));
     let mut left: Vec<usize> = (graph.node.iter().enumerate())
-        .filter(|(_, n)| n.output.iter().all(unread_before) || n.output.iter().any(|o| read.contains(o)))
+        .filter(|(_, n)| n.output.iter().all(|o| unread(o)) || n.output.iter().any(|o| read.contains(o.as_str())))
         .map(|(i, _)| i)
         .collect();
+    let mut keep = vec![false; graph.node.len()];
     // From readers to producers, whatever order the file has them in.
     while let Some(i) = left.pop() {
         let Some((slot, node)) = keep.get_mut(i).filter(|k| !**k).zip(graph.node.get(i)) else { continue };
         *slot = true;
         let bodies =
             node.attribute.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs)).flat_map(all_names);
-        for name in node.input.iter().cloned().chain(bodies) {
-            left.extend(makers.get(name.as_str()));
+        for name in node.input.iter().map(|n| Cow::Borrowed(n.as_str())).chain(bodies.map(Cow::Owned)) {
+            left.extend(makers.get(name.as_ref()));
             read.insert(name);
         }
     }
-    let mut keep = keep.into_iter();
-    graph.node.retain(|_| keep.next().unwrap_or(true));
-    graph.initializer.retain(|t| {
-        let name = t.name.as_deref().unwrap_or_default();
-        read.contains(name) || !was_read.contains(name)
-    });
-    let alive: HashSet<&str> = graph.initializer.iter().filter_map(|t| t.name.as_deref()).collect();
-    graph.input.retain(|i| {
-        let name = i.name.as_deref().unwrap_or_default();
-        alive.contains(name) || old.find(name).is_none_or(|v| old.inputs.contains(&v))
-    });
+    (keep.into_iter(), read)
 }
 
-fn all_names(body: &crate::onnx::proto::GraphProto) -> Vec<String> {
+fn all_names(body: &GraphProto) -> Vec<String> {
     let mut out: Vec<String> = body.node.iter().flat_map(|n| n.input.iter().cloned()).collect();
     out.extend(body.output.iter().filter_map(|o| o.name.clone()));
     out.extend(
@@ -245,11 +258,15 @@ fn all_names(body: &crate::onnx::proto::GraphProto) -> Vec<String> {
 /// Declared shapes of inner values and of initializers among the inputs follow the cut.
 fn update_infos(model: &mut Model, old: &Graph, kept: &Kept<'_>) -> Result<()> {
     let Some(graph) = model.proto.graph.as_option_mut() else { return Ok(()) };
-    let names: HashSet<String> = (graph.node.iter().flat_map(|n| n.output.iter().cloned()))
-        .chain(graph.initializer.iter().filter_map(|t| t.name.clone()))
-        .chain(graph.input.iter().filter_map(|i| i.name.clone()))
+    let names: Set<&str> = (graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str)))
+        .chain(graph.initializer.iter().filter_map(|t| t.name.as_deref()))
+        .chain(graph.input.iter().filter_map(|i| i.name.as_deref()))
+        .filter(|_| !graph.value_info.is_empty())
         .collect();
-    graph.value_info.retain(|i| i.name.as_ref().is_some_and(|n| names.contains(n)));
+    let stay: Vec<bool> =
+        graph.value_info.iter().map(|i| i.name.as_deref().is_some_and(|n| names.contains(n))).collect();
+    let mut stay = stay.into_iter();
+    graph.value_info.retain(|_| stay.next().unwrap_or(true));
     for info in graph.value_info.iter_mut().chain(graph.input.iter_mut()) {
         update_info(info, old, kept)?;
     }
@@ -275,12 +292,8 @@ fn update_info(info: &mut ValueInfoProto, old: &Graph, kept: &Kept<'_>) -> Resul
 /// Builds the cut model's graph anew and compares every value's shape with what the plan leaves.
 fn validate(model: &Model, old: &Graph, kept: &Kept<'_>) -> Result<Graph> {
     let graph = Graph::new(model).map_err(|e| Error::new(Code::Invalid, format!("the cut model is not valid: {e}")))?;
-    let mut by_name: HashMap<&str, ValueId> = HashMap::new();
-    for (id, v) in old.values.iter() {
-        by_name.insert(v.name.as_str(), id);
-    }
     for (_, v) in graph.values.iter() {
-        let Some(&before) = by_name.get(v.name.as_str()) else { continue };
+        let Some(before) = old.find(&v.name) else { continue };
         if let (Some(got), Some(want)) = (&v.shape, kept.shape(before)?)
             && got.iter().zip(&want).any(|(g, w)| matches!((g.known(), w.known()), (Some(g), Some(w)) if g != w))
         {

@@ -145,7 +145,7 @@ impl<'a> CutContext<'a> {
             return Ok(());
         }
         let base = self.node().name.clone();
-        let numbers = self.edits.add(&base, why, |name| Tensor::from_i64(name, vec![known.len()], &known));
+        let numbers = self.edits.add(self.old, &base, why, |name| Tensor::from_i64(name, vec![known.len()], &known));
         if !symbolic {
             self.set_input(input, numbers);
             return Ok(());
@@ -154,13 +154,13 @@ impl<'a> CutContext<'a> {
             return Err(Error::new(Code::Invalid, format!("{place}: the {why} is not known before the model runs")));
         };
         let mask: Vec<u8> = wanted.iter().map(|d| u8::from(d.known().is_some())).collect();
-        let mask = self.edits.add(&base, why, |name| Tensor {
+        let mask = self.edits.add(self.old, &base, why, |name| Tensor {
             name,
             dtype: crate::onnx::DataType::Bool,
             dims: vec![mask.len()],
             data: mask.into(),
         });
-        let output = self.edits.name(&format!("{base}_layout"));
+        let output = self.edits.name(self.old, &format!("{base}_layout"));
         let node = new_node("Where", &output, &[&mask, &numbers, &present], &output);
         self.edits.before.entry(self.node().position).or_default().push(node);
         self.set_input(input, output);
@@ -256,7 +256,8 @@ impl<'a> CutContext<'a> {
     /// Turns the node into a Gather along one axis.
     fn become_gather(&mut self, data: ValueId, axis: usize, positions: &[i64], why: &str) {
         let base = self.node().name.clone();
-        let index = self.edits.add(&base, why, |name| Tensor::from_i64(name, vec![positions.len()], positions));
+        let index =
+            self.edits.add(self.old, &base, why, |name| Tensor::from_i64(name, vec![positions.len()], positions));
         let data = self.old.values[data].name.clone();
         let node = self.changed();
         node.op_type = Some("Gather".to_owned());
@@ -273,10 +274,12 @@ impl<'a> CutContext<'a> {
         let Some(value) = self.node().input(input) else { return Ok(()) };
         let new = self.renumbered(value, axis, at)?.unwrap_or_default();
         let base = self.node().name.clone();
-        let index = self.edits.add(&base, "positions of a slice", |name| Tensor::from_i64(name, vec![new.len()], &new));
+        let index = self
+            .edits
+            .add(self.old, &base, "positions of a slice", |name| Tensor::from_i64(name, vec![new.len()], &new));
         let old = self.old.values[value].name.clone();
         let data = self.changed().input.get(input).cloned().unwrap_or(old);
-        let output = self.edits.name(&format!("{base}_picked"));
+        let output = self.edits.name(self.old, &format!("{base}_picked"));
         let mut node = new_node("Gather", &output, &[&data, &index], &output);
         set_int(&mut node, "axis", axis as i64);
         self.edits.before.entry(self.node().position).or_default().push(node);
@@ -345,7 +348,7 @@ impl<'a> CutContext<'a> {
             ));
         }
         let base = self.node().name.clone();
-        let name = self.edits.add(&base, "indices of a gather", |name| Tensor::from_i64(name, dims, &new));
+        let name = self.edits.add(self.old, &base, "indices of a gather", |name| Tensor::from_i64(name, dims, &new));
         self.set_input(input, name);
         Ok(())
     }
@@ -386,12 +389,13 @@ impl<'a> CutContext<'a> {
             return Err(Error::new(Code::BadNode, format!("{}: no output", self.node().place())));
         };
         let base = self.node().name.clone();
-        let number = self.edits.add(&base, "divisor of a mean", |name| Tensor::from_f32(name, vec![], &[factor]));
-        let mean = self.edits.name(&format!("{output}_mean"));
+        let number =
+            self.edits.add(self.old, &base, "divisor of a mean", |name| Tensor::from_f32(name, vec![], &[factor]));
+        let mean = self.edits.name(self.old, &format!("{output}_mean"));
         if let Some(slot) = self.changed().output.first_mut() {
             *slot = mean.clone();
         }
-        let name = self.edits.name(&format!("{base}_scale"));
+        let name = self.edits.name(self.old, &format!("{base}_scale"));
         let scale = new_node("Mul", &name, &[&mean, &number], &output);
         self.edits.after.entry(self.node().position).or_default().push(scale);
         Ok(())

@@ -1,11 +1,13 @@
 //! Changes to the wire message, collected while the graph is walked.
 
 use crate::graph::Graph;
+use crate::hash::Map;
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
 use crate::onnx::proto::tensor_shape_proto::Dimension;
 use crate::onnx::proto::type_proto::Tensor as TensorType;
 use crate::onnx::proto::{AttributeProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto};
-use crate::onnx::{Tensor, tensor_proto};
+use crate::onnx::{DataType, Tensor, tensor_proto};
+use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Number of an attribute's type in the file.
@@ -13,28 +15,33 @@ const FLOAT: i32 = 1;
 const INT: i32 = 2;
 const INTS: i32 = 7;
 
+/// Type, dimensions and bytes of a tensor.
+type Contents = (DataType, Vec<usize>, Option<Bytes>);
+
+fn contents(tensor: &Tensor) -> Contents {
+    (tensor.dtype, tensor.dims.clone(), tensor.bytes().ok())
+}
+
 /// Collected changes; positions are those of nodes in the original file.
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
     pub(crate) nodes: HashMap<usize, NodeProto>,
     pub(crate) before: BTreeMap<usize, Vec<NodeProto>>,
     pub(crate) after: BTreeMap<usize, Vec<NodeProto>>,
-    pub(crate) tensors: Vec<Tensor>,
+    tensors: Vec<Tensor>,
+    /// Where the first initializer of these contents is.
+    same: Map<Contents, usize>,
     pub(crate) rewritten: Vec<(String, String)>,
     names: HashSet<String>,
 }
 
 impl Edits {
-    pub(crate) fn new(graph: &Graph) -> Self {
-        Self { names: graph.values.iter().map(|(_, v)| v.name.clone()).collect(), ..Self::default() }
-    }
-
-    /// A name that nothing has.
-    pub(crate) fn name(&mut self, base: &str) -> String {
+    /// A name that nothing has, neither in the original's graph nor among what is new.
+    pub(crate) fn name(&mut self, graph: &Graph, base: &str) -> String {
         let mut n = 0;
         loop {
             let name = if n == 0 { format!("{base}_cut") } else { format!("{base}_cut{n}") };
-            if self.names.insert(name.clone()) {
+            if graph.find(&name).is_none() && self.names.insert(name.clone()) {
                 return name;
             }
             n += 1;
@@ -42,16 +49,22 @@ impl Edits {
     }
 
     /// A new initializer and the reason for it; returns its name.
-    pub(crate) fn add(&mut self, base: &str, why: &str, make: impl FnOnce(String) -> Tensor) -> String {
-        let tensor = make(self.name(base));
-        let same =
-            self.tensors.iter().find(|t| t.data == tensor.data && t.dims == tensor.dims && t.dtype == tensor.dtype);
+    pub(crate) fn add(&mut self, graph: &Graph, base: &str, why: &str, make: impl FnOnce(String) -> Tensor) -> String {
+        let tensor = make(self.name(graph, base));
+        let same = self.same.get(&contents(&tensor)).and_then(|&at| self.tensors.get(at));
         if let Some(same) = same {
             return same.name.clone();
         }
-        self.rewritten.push((tensor.name.clone(), why.to_owned()));
+        let name = tensor.name.clone();
+        self.rewritten.push((name.clone(), why.to_owned()));
+        self.push(tensor);
+        name
+    }
+
+    /// Takes a new initializer.
+    pub(crate) fn push(&mut self, tensor: Tensor) {
+        self.same.entry(contents(&tensor)).or_insert(self.tensors.len());
         self.tensors.push(tensor);
-        self.tensors.last().map(|t| t.name.clone()).unwrap_or_default()
     }
 
     /// The changed form of a node.

@@ -3,8 +3,8 @@
 use crate::channels::{Bundle, Channels, PINNED};
 use crate::error::{Code, Error, Result};
 use crate::graph::{Dim, Graph, Shape, ValueId};
+use crate::hash::Map;
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 /// Address of a list and the lengths that it is seen with.
 type ListKey = (usize, Vec<usize>);
@@ -18,7 +18,9 @@ pub struct Kept<'a> {
     gone: Vec<bool>,
     removed: Vec<u32>,
     /// Lengths that are left of lists met before: values share them.
-    lengths: RefCell<HashMap<ListKey, Option<Vec<usize>>>>,
+    lengths: RefCell<Map<ListKey, Option<Vec<usize>>>>,
+    /// The same of lists along one axis, by their addresses.
+    counts: RefCell<Map<usize, usize>>,
 }
 
 impl<'a> Kept<'a> {
@@ -26,7 +28,8 @@ impl<'a> Kept<'a> {
     pub fn new(graph: &'a Graph, channels: &'a Channels, removed: impl IntoIterator<Item = u32>) -> Self {
         let classes = channels.class_table();
         let gone = vec![false; classes.len()];
-        let mut out = Self { graph, channels, classes, gone, removed: Vec::new(), lengths: RefCell::default() };
+        let (lengths, counts) = (RefCell::default(), RefCell::default());
+        let mut out = Self { graph, channels, classes, gone, removed: Vec::new(), lengths, counts };
         out.replace(removed);
         out
     }
@@ -45,6 +48,7 @@ impl<'a> Kept<'a> {
             }
         }
         self.lengths.borrow_mut().clear();
+        self.counts.borrow_mut().clear();
     }
 
     /// Whether the channel of an id goes.
@@ -85,11 +89,31 @@ impl<'a> Kept<'a> {
     /// # Errors
     /// As [`Self::lengths`].
     pub fn length(&self, value: ValueId, axis: usize, old: &Dim) -> Result<Dim> {
+        self.length_in(value, self.bundle(value, axis), axis, old)
+    }
+
+    fn length_in(&self, value: ValueId, bundle: Option<&Bundle>, axis: usize, old: &Dim) -> Result<Dim> {
         // A length that only running the model tells says so after the cut, too.
-        let Some(b) = self.bundle(value, axis).filter(|_| old.known().is_some()) else { return Ok(old.clone()) };
+        let Some(b) = bundle.filter(|_| old.known().is_some()) else { return Ok(old.clone()) };
+        if let [_] = b.lengths.as_slice() {
+            return Ok(Dim::from(self.count(b)));
+        }
         let skip = b.lengths.len() - b.axes.len();
         let lengths = self.lengths(b).map_err(|e| e.at(format!("value {:?}", self.graph.values[value].name)))?;
         Ok(b.rank_of(axis).and_then(|r| lengths.get(r + skip)).map_or_else(|| old.clone(), |&n| Dim::from(n)))
+    }
+
+    /// How many positions of a list are left.
+    fn count(&self, bundle: &Bundle) -> usize {
+        let count = || bundle.ids.iter().filter(|id| !self.goes(**id)).count();
+        *self.counts.borrow_mut().entry(bundle.ids.as_ptr() as usize).or_insert_with(count)
+    }
+
+    /// Whether an axis of a value becomes shorter.
+    pub fn reaches(&self, value: ValueId) -> bool {
+        let shape = self.graph.values[value].shape.iter().flatten().enumerate();
+        let Some(layout) = self.channels.layouts.get(&value) else { return false };
+        shape.into_iter().any(|(axis, d)| self.length_in(value, layout.at(axis), axis, d).is_ok_and(|n| n != *d))
     }
 
     /// Shape of a value after the cut, if it is known.
@@ -98,7 +122,10 @@ impl<'a> Kept<'a> {
     /// As [`Self::lengths`].
     pub fn shape(&self, value: ValueId) -> Result<Option<Shape>> {
         let Some(shape) = &self.graph.values[value].shape else { return Ok(None) };
-        shape.iter().enumerate().map(|(axis, d)| self.length(value, axis, d)).collect::<Result<Shape>>().map(Some)
+        let layout = self.channels.layouts.get(&value).filter(|_| !self.removed.is_empty());
+        let Some(layout) = layout else { return Ok(Some(shape.clone())) };
+        let lengths = shape.iter().enumerate().map(|(axis, d)| self.length_in(value, layout.at(axis), axis, d));
+        lengths.collect::<Result<Shape>>().map(Some)
     }
 }
 

@@ -4,11 +4,13 @@ use super::kept::Kept;
 use super::slice::{TensorCut, block_ranges, packed, unpacked};
 use crate::channels::Channels;
 use crate::error::{Code, Error, Result};
-use crate::graph::{Graph, ValueId, axis_of};
-use crate::onnx::{DataType, Model, Tensor};
+use crate::graph::{Dim, Graph, Value, ValueId, axis_of};
+use crate::onnx::{Data, DataType, Model, Source, Tensor};
 use crate::ops;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Slices of an initializer: zero there, the original computes what the cut model computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,45 +35,47 @@ pub struct Where {
     pub range: [usize; 2],
 }
 
+/// What of every parameter goes, and of every weight that a node fills with one number.
+///
+/// # Errors
+/// When a parameter cannot be cut this way.
+pub(super) fn tensor_cuts(graph: &Graph, channels: &Channels, kept: &Kept<'_>) -> Result<Vec<(ValueId, TensorCut)>> {
+    let filled = graph.values.ids().filter(|&id| graph.filled(id).is_some());
+    let mut out = Vec::new();
+    for id in graph.parameters().map(|(id, _, _)| id).chain(filled) {
+        let cut = channels.layouts.get(&id).map(|l| TensorCut::of(l, kept)).transpose()?.flatten();
+        out.extend(cut.map(|cut| (id, cut)));
+    }
+    Ok(out)
+}
+
 /// The mask of a cut.
 ///
 /// # Errors
 /// When a parameter cannot be cut this way.
 pub fn mask_entries(graph: &Graph, channels: &Channels, kept: &Kept<'_>) -> Result<Vec<MaskEntry>> {
-    let mut out = Vec::new();
-    let filled = graph.values.ids().filter_map(|id| graph.filled(id).map(|f| (id, f.0)));
-    for (id, dims) in graph.parameters().map(|(id, _, t)| (id, t.dims.clone())).chain(filled) {
-        let value = &graph.values[id];
-        let Some(cut) = channels.layouts.get(&id).map(|l| TensorCut::of(l, kept)).transpose()?.flatten() else {
-            continue;
-        };
-        let gone =
-            |n: usize, stay: &[usize]| -> Vec<usize> { (0..n).filter(|i| stay.binary_search(i).is_err()).collect() };
-        let length = |axis: usize| dims.get(axis).copied().unwrap_or(0);
-        for (&axis, stay) in &cut.plain {
-            out.push(MaskEntry {
-                initializer: value.name.clone(),
-                axis,
-                indices: gone(length(axis), stay),
-                within: None,
-            });
-        }
-        for (&by, cuts) in &cut.blocks {
-            for c in cuts {
-                for (range, stay) in block_ranges(length(by), c.stay.len()).zip(&c.stay).filter(|(_, s)| !s.is_empty())
-                {
-                    let within = Some(Where { axis: by, range: [range.start, range.end] });
-                    out.push(MaskEntry {
-                        initializer: value.name.clone(),
-                        axis: c.axis,
-                        indices: gone(length(c.axis), stay),
-                        within,
-                    });
-                }
-            }
+    Ok(tensor_cuts(graph, channels, kept)?.iter().flat_map(|(id, cut)| entries_of(&graph.values[*id], cut)).collect())
+}
+
+/// The mask of one parameter.
+pub(super) fn entries_of(value: &Value, cut: &TensorCut) -> Vec<MaskEntry> {
+    let gone = |n: usize, stay: &[usize]| -> Vec<usize> { (0..n).filter(|i| stay.binary_search(i).is_err()).collect() };
+    let length = |axis: usize| value.shape.as_ref().and_then(|s| s.get(axis)).and_then(Dim::length).unwrap_or(0);
+    let entry = |axis: usize, stay: &[usize], within: Option<Where>| MaskEntry {
+        initializer: value.name.clone(),
+        axis,
+        indices: gone(length(axis), stay),
+        within,
+    };
+    let mut out: Vec<MaskEntry> = cut.plain.iter().map(|(&axis, stay)| entry(axis, stay, None)).collect();
+    for (&by, cuts) in &cut.blocks {
+        for c in cuts {
+            let blocks = block_ranges(length(by), c.stay.len()).zip(&c.stay).filter(|(_, s)| !s.is_empty());
+            let within = |range: Range<usize>| Some(Where { axis: by, range: [range.start, range.end] });
+            out.extend(blocks.map(|(range, stay)| entry(c.axis, stay, within(range))));
         }
     }
-    Ok(out)
+    out
 }
 
 /// The graph with its float parameters zero wherever channels went.
@@ -87,12 +91,28 @@ pub fn masked(graph: &Graph, channels: &Channels, kept: &Kept<'_>) -> Result<Gra
     }
     for (id, value, tensor) in graph.parameters().filter(|p| is_float(p.2)) {
         let Some(entries) = by_name.get(value.name.as_str()) else { continue };
-        let mut data = tensor.data.to_vec();
-        if zero(&mut data, &tensor.dims, entries).is_some() {
-            out.values[id].tensor = Some(Tensor { data: data.into(), ..tensor.clone() });
-        }
+        let entries = entries.iter().map(|e| (*e).clone()).collect();
+        let data = Data::later(tensor.data.len(), Masked { tensor: tensor.clone(), entries });
+        out.values[id].tensor = Some(Tensor { data, ..tensor.clone() });
     }
     Ok(out)
+}
+
+/// A tensor with zeros in some slices.
+#[derive(Debug)]
+struct Masked {
+    tensor: Tensor,
+    entries: Vec<MaskEntry>,
+}
+
+impl Source for Masked {
+    fn read(&self) -> Result<Bytes> {
+        let mut data = self.tensor.bytes()?.to_vec();
+        zero(&mut data, &self.tensor.dims, &self.entries.iter().collect::<Vec<_>>()).ok_or_else(|| {
+            Error::new(Code::Invalid, format!("tensor {:?}: what was cut of it is not in it", self.tensor.name))
+        })?;
+        Ok(data.into())
+    }
 }
 
 fn is_float(tensor: &Tensor) -> bool {
@@ -119,11 +139,11 @@ pub fn apply_mask(model: &Model, mask: &[MaskEntry]) -> Result<Model> {
             continue;
         }
         let blank = graph.find(name).and_then(|v| zero_point(&graph, v)).filter(|_| !is_float(tensor));
-        let whole = unpacked(tensor);
-        let mut data = whole.data.to_vec();
+        let whole = unpacked(tensor)?;
+        let mut data = whole.bytes()?.to_vec();
         let point = |at: usize| blank.as_ref().and_then(|b| b.point(&whole, at));
         fill(&mut data, &whole.dims, &entries, point).ok_or_else(|| bad("but not such positions of it"))?;
-        masked.push(packed(Tensor { data: data.into(), ..whole.clone() }, tensor.dtype));
+        masked.push(packed(Tensor { data: data.into(), ..whole.clone() }, tensor.dtype)?);
     }
     out.replace_tensors(masked);
     Ok(out)
@@ -134,6 +154,7 @@ pub fn apply_mask(model: &Model, mask: &[MaskEntry]) -> Result<Model> {
 struct Blank {
     axis: usize,
     points: Tensor,
+    numbers: Bytes,
 }
 
 /// What stands for zero in a tensor of quantised numbers, if a reader says so.
@@ -142,9 +163,10 @@ fn zero_point(graph: &Graph, value: ValueId) -> Option<Blank> {
     v.uses.iter().find_map(|&(node, port)| {
         let node = &graph.nodes[node];
         let (input, axis) = ops::lookup(node)?.zero_point(node, port)?;
-        let points = unpacked(graph.values[node.input(input)?].tensor.as_ref()?);
+        let points = unpacked(graph.values[node.input(input)?].tensor.as_ref()?).ok()?;
+        let numbers = points.bytes().ok()?;
         let axis = axis_of(axis, v.shape.as_ref()?.len()).unwrap_or(0);
-        Some(Blank { axis, points })
+        Some(Blank { axis, points, numbers })
     })
 }
 
@@ -155,7 +177,7 @@ impl Blank {
         let step: usize = t.dims.iter().skip(self.axis + 1).product();
         let along = at / step.max(1) % t.dims.get(self.axis).copied().unwrap_or(1).max(1);
         let k = if self.points.len() == 1 { 0 } else { along };
-        self.points.data.get(k * size..(k + 1) * size)
+        self.numbers.get(k * size..(k + 1) * size)
     }
 }
 

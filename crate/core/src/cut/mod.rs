@@ -11,4 +11,3 @@ pub use apply::{Cut, cut};
 pub use context::CutContext;
 pub use kept::Kept;
 pub use mask::{MaskEntry, Where, apply_mask, mask_entries, masked, zero};
-pub(crate) use slice::take;

@@ -3,7 +3,10 @@
 use super::kept::Kept;
 use crate::channels::{Bundle, Layout};
 use crate::error::{Code, Error, Result};
-use crate::onnx::{DataType, Tensor};
+use crate::graph::MAX_FOLDED;
+use crate::onnx::{Data, DataType, Source, Tensor};
+use bytes::Bytes;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -25,7 +28,10 @@ pub(super) struct TensorCut {
 }
 
 /// A joint bundle without the axes along which nothing differs in what goes.
-fn essential(b: &Bundle, goes: impl Fn(u32) -> bool) -> Bundle {
+fn essential(b: &Bundle, goes: impl Fn(u32) -> bool) -> Cow<'_, Bundle> {
+    if b.axes.len() == 1 {
+        return Cow::Borrowed(b);
+    }
     let mut out = b.clone();
     let mut rank = 0;
     while b.blocks.is_none() && out.axes.len() > 1 && rank < out.axes.len() {
@@ -34,7 +40,7 @@ fn essential(b: &Bundle, goes: impl Fn(u32) -> bool) -> Bundle {
             None => rank += 1,
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 impl TensorCut {
@@ -45,7 +51,7 @@ impl TensorCut {
             let stays = |ids: &[u32]| -> Vec<usize> {
                 ids.iter().enumerate().filter(|(_, i)| !kept.goes(**i)).map(|(i, _)| i).collect()
             };
-            let b = &essential(b, |i| kept.goes(i));
+            let b = &*essential(b, |i| kept.goes(i));
             match (b.axes.as_slice(), b.blocks) {
                 ([axis], None) => {
                     cut.plain.insert(*axis, stays(&b.ids));
@@ -78,47 +84,83 @@ impl TensorCut {
         self.blocks.entry(by).or_default().push(BlockCut { axis, stay });
     }
 
-    /// The tensor without what goes.
-    pub(super) fn apply(&self, tensor: &Tensor) -> Result<Tensor> {
-        if let (4 | 2, whole) = (tensor.dtype.bits(), unpacked(tensor)) {
-            return Ok(packed(self.apply(&whole)?, tensor.dtype));
-        }
-        if !tensor.dtype.bits().is_multiple_of(8) || tensor.dtype.bits() == 0 {
+    /// The tensor of these dimensions that is left, sliced when somebody reads it; small ones at once.
+    ///
+    /// # Errors
+    /// When elements of its type cannot be cut.
+    pub(super) fn apply(self, tensor: &Tensor, dims: Vec<usize>) -> Result<Tensor> {
+        let bits = tensor.dtype.bits();
+        if bits == 0 || !matches!(bits, 2 | 4) && !bits.is_multiple_of(8) {
             return Err(Error::new(
                 Code::Unsupported,
                 format!("tensor {:?}: elements of type {} cannot be cut yet", tensor.name, tensor.dtype.name()),
             ));
         }
-        let mut out = tensor.clone();
-        let mut divided = Vec::new();
+        let length = tensor.dtype.bytes_for(dims.iter().product()).unwrap_or(usize::MAX);
+        let (name, dtype) = (tensor.name.clone(), tensor.dtype);
+        let data = if length <= AT_ONCE {
+            self.rest(tensor)?.into()
+        } else {
+            Data::later(length, Rest { tensor: tensor.clone(), cut: self })
+        };
+        Ok(Tensor { name, dtype, dims, data })
+    }
+
+    /// The bytes that are left of a tensor.
+    fn rest(&self, tensor: &Tensor) -> Result<Bytes> {
+        match tensor.dtype.bits() {
+            4 | 2 => packed(self.of_whole(&unpacked(tensor)?)?, tensor.dtype)?.bytes(),
+            _ => self.of_whole(tensor)?.bytes(),
+        }
+    }
+
+    /// What is left of a tensor whose elements are whole bytes.
+    fn of_whole(&self, tensor: &Tensor) -> Result<Tensor> {
+        let mut out = Cow::Borrowed(tensor);
         for (&by, cuts) in &self.blocks {
-            out = self.apply_blocks(&out, by, cuts);
-            divided.push(by);
+            out = Cow::Owned(self.apply_blocks(&out, by, cuts)?);
         }
-        for (&axis, stay) in self.plain.iter().filter(|(axis, _)| !divided.contains(axis)) {
-            out = take(&out, axis, stay);
-        }
-        Ok(out)
+        let plain: Vec<(usize, &[usize])> = (self.plain.iter())
+            .filter(|(axis, _)| !self.blocks.contains_key(axis))
+            .map(|(&axis, stay)| (axis, stay.as_slice()))
+            .collect();
+        if plain.is_empty() { Ok(out.into_owned()) } else { take_all(&out, &plain) }
     }
 
     /// Cuts every block on its own and puts what is left together again.
-    fn apply_blocks(&self, tensor: &Tensor, by: usize, cuts: &[BlockCut]) -> Tensor {
+    fn apply_blocks(&self, tensor: &Tensor, by: usize, cuts: &[BlockCut]) -> Result<Tensor> {
+        let tensor = &tensor.held()?;
         let count = cuts.first().map_or(1, |c| c.stay.len());
         let n = tensor.dims.get(by).copied().unwrap_or(1);
         let rows = self.plain.get(&by);
-        let parts: Vec<Tensor> = block_ranges(n, count)
-            .enumerate()
-            .filter_map(|(k, range)| {
-                let stay: Vec<usize> =
-                    range.filter(|r| rows.is_none_or(|rows| rows.binary_search(r).is_ok())).collect();
-                let mut part = take(tensor, by, &stay);
-                for c in cuts {
-                    part = take(&part, c.axis, c.stay.get(k)?);
-                }
-                (!stay.is_empty() && !part.is_empty()).then_some(part)
-            })
-            .collect();
-        concat(&parts, by).unwrap_or_else(|| take(tensor, by, &[]))
+        let mut parts = Vec::new();
+        for (k, range) in block_ranges(n, count).enumerate() {
+            let stay: Vec<usize> = range.filter(|r| rows.is_none_or(|rows| rows.binary_search(r).is_ok())).collect();
+            let others: Vec<(usize, &[usize])> =
+                cuts.iter().filter_map(|c| Some((c.axis, c.stay.get(k)?.as_slice()))).collect();
+            if stay.is_empty() || others.iter().any(|(_, stay)| stay.is_empty()) {
+                continue;
+            }
+            let all: Vec<(usize, &[usize])> = std::iter::once((by, stay.as_slice())).chain(others).collect();
+            parts.push(take_all(tensor, &all)?);
+        }
+        concat(&parts, by)?.map_or_else(|| take(tensor, by, &[]), Ok)
+    }
+}
+
+/// Tensors of at most so many bytes are sliced at once: they may say how data are laid out.
+const AT_ONCE: usize = 8 * MAX_FOLDED;
+
+/// A tensor without what goes.
+#[derive(Debug)]
+struct Rest {
+    tensor: Tensor,
+    cut: TensorCut,
+}
+
+impl Source for Rest {
+    fn read(&self) -> Result<Bytes> {
+        self.cut.rest(&self.tensor)
     }
 }
 
@@ -129,58 +171,98 @@ pub(super) fn block_ranges(n: usize, count: usize) -> impl Iterator<Item = Range
 }
 
 /// Positions of one axis, in the order given.
-pub(crate) fn take(t: &Tensor, axis: usize, stay: &[usize]) -> Tensor {
-    let size = t.dtype.bits() / 8;
-    let n = t.dims.get(axis).copied().unwrap_or(1);
-    let inner: usize = t.dims.iter().skip(axis + 1).product::<usize>() * size;
-    let mut data = Vec::with_capacity(t.data.len() / n.max(1) * stay.len());
-    for outer in t.data.chunks((n * inner).max(1)) {
-        for &i in stay {
-            data.extend_from_slice(outer.get(i * inner..(i + 1) * inner).unwrap_or_default());
-        }
-    }
-    let mut dims = t.dims.clone();
-    if let Some(d) = dims.get_mut(axis) {
-        *d = stay.len();
-    }
-    Tensor { name: t.name.clone(), dtype: t.dtype, dims, data: data.into() }
+pub(crate) fn take(t: &Tensor, axis: usize, stay: &[usize]) -> Result<Tensor> {
+    take_all(t, &[(axis, stay)])
 }
 
-fn concat(parts: &[Tensor], axis: usize) -> Option<Tensor> {
-    let first = parts.first()?;
+/// Runs of neighbouring positions.
+fn runs(stay: &[usize]) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    for &i in stay {
+        match out.last_mut() {
+            Some(last) if last.end == i => last.end += 1,
+            _ => out.push(i..i + 1),
+        }
+    }
+    out
+}
+
+/// Positions of several axes, in the order given, in one pass over the bytes.
+fn take_all(t: &Tensor, axes: &[(usize, &[usize])]) -> Result<Tensor> {
+    let mut dims = t.dims.clone();
+    let mut levels: Vec<(usize, Vec<Range<usize>>)> = Vec::new();
+    let mut step = t.dtype.bits() / 8;
+    for (axis, n) in t.dims.iter().enumerate().rev() {
+        let stay = axes.iter().find(|(a, _)| *a == axis).map(|(_, stay)| *stay);
+        if let (Some(stay), Some(d)) = (stay, dims.get_mut(axis)) {
+            *d = stay.len();
+        }
+        // Axes within the innermost one that loses something are copied along with it.
+        if stay.is_some() || !levels.is_empty() {
+            levels.push((step, stay.map_or_else(|| std::iter::once(0..*n).collect(), runs)));
+        }
+        step *= n;
+    }
+    levels.reverse();
+    let mut data = Vec::with_capacity(dims.iter().product::<usize>() * (t.dtype.bits() / 8));
+    copy(&t.bytes()?, &levels, &mut data);
+    Ok(Tensor { name: t.name.clone(), dtype: t.dtype, dims, data: data.into() })
+}
+
+/// Copies runs of each axis, outermost first; every axis comes with the bytes of one position.
+fn copy(bytes: &[u8], levels: &[(usize, Vec<Range<usize>>)], out: &mut Vec<u8>) {
+    match levels {
+        [] => out.extend_from_slice(bytes),
+        [(step, runs)] => {
+            for run in runs {
+                out.extend_from_slice(bytes.get(run.start * step..run.end * step).unwrap_or_default());
+            }
+        }
+        [(step, runs), inner @ ..] => {
+            for position in runs.iter().cloned().flatten() {
+                copy(bytes.get(position * step..(position + 1) * step).unwrap_or_default(), inner, out);
+            }
+        }
+    }
+}
+
+fn concat(parts: &[Tensor], axis: usize) -> Result<Option<Tensor>> {
+    let Some(first) = parts.first() else { return Ok(None) };
     let outer: usize = first.dims.iter().take(axis).product();
-    let mut data = Vec::new();
+    let bytes = parts.iter().map(Tensor::bytes).collect::<Result<Vec<_>>>()?;
+    let mut data = Vec::with_capacity(bytes.iter().map(Bytes::len).sum());
     for o in 0..outer {
-        for p in parts {
-            let each = p.data.len() / outer.max(1);
-            data.extend_from_slice(p.data.get(o * each..(o + 1) * each)?);
+        for part in &bytes {
+            let each = part.len() / outer.max(1);
+            data.extend_from_slice(part.get(o * each..(o + 1) * each).unwrap_or_default());
         }
     }
     let mut dims = first.dims.clone();
-    *dims.get_mut(axis)? = parts.iter().filter_map(|p| p.dims.get(axis)).sum();
-    Some(Tensor { name: first.name.clone(), dtype: first.dtype, dims, data: data.into() })
+    if let Some(n) = dims.get_mut(axis) {
+        *n = parts.iter().filter_map(|p| p.dims.get(axis)).sum();
+    }
+    Ok(Some(Tensor { name: first.name.clone(), dtype: first.dtype, dims, data: data.into() }))
 }
 
 /// Elements of two or four bits as bytes; other tensors as they are.
-pub(super) fn unpacked(t: &Tensor) -> Tensor {
+pub(super) fn unpacked(t: &Tensor) -> Result<Tensor> {
     let bits = t.dtype.bits();
     if bits != 2 && bits != 4 {
-        return t.clone();
+        return Ok(t.clone());
     }
-    let each = 8 / bits;
-    let mask = (1u8 << bits) - 1;
-    let element = |i: usize| t.data.get(i / each).map_or(0, |b| (b >> (i % each * bits)) & mask);
+    let (each, mask, packed) = (8 / bits, (1u8 << bits) - 1, t.bytes()?);
+    let element = |i: usize| packed.get(i / each).map_or(0, |b| (b >> (i % each * bits)) & mask);
     let data: Vec<u8> = (0..t.len()).map(element).collect();
-    Tensor { dtype: DataType::Uint8, data: data.into(), ..t.clone() }
+    Ok(Tensor { dtype: DataType::Uint8, data: data.into(), ..t.clone() })
 }
 
 /// The inverse of [`unpacked`].
-pub(super) fn packed(t: Tensor, dtype: DataType) -> Tensor {
+pub(super) fn packed(t: Tensor, dtype: DataType) -> Result<Tensor> {
     let bits = dtype.bits();
     if bits != 2 && bits != 4 {
-        return Tensor { dtype, ..t };
+        return Ok(Tensor { dtype, ..t });
     }
     let pack = |c: &[u8]| c.iter().enumerate().fold(0u8, |b, (i, v)| b | (v << (i * bits)));
-    let data: Vec<u8> = t.data.chunks(8 / bits).map(pack).collect();
-    Tensor { dtype, data: data.into(), ..t }
+    let data: Vec<u8> = t.bytes()?.chunks(8 / bits).map(pack).collect();
+    Ok(Tensor { dtype, data: data.into(), ..t })
 }

@@ -3,6 +3,7 @@
 use super::infer::checked;
 use super::{Constant, Dim, Graph, Node, NodeId, Origin, Shape, Table, Value, ValueId};
 use crate::error::{Code, Error, Result};
+use crate::hash::{Map, map, set};
 use crate::onnx::proto::__buffa::oneof::tensor_shape_proto::dimension::Value as DimValue;
 use crate::onnx::proto::{GraphProto, NodeProto, TypeProto};
 use crate::onnx::{DataType, Model, Tensor};
@@ -37,7 +38,7 @@ impl Graph {
             values: Table::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: map(model.graph().initializer.len() + model.graph().node.len()),
         };
         graph.add_sources(model)?;
         graph.add_nodes(model)?;
@@ -87,7 +88,7 @@ impl Graph {
             let id = self.add_value(name, Origin::Input)?;
             self.values[id].shape = checked(Some(t.dims.iter().map(|&d| Dim::Known(d)).collect()), name)?;
         }
-        let mut seen = HashSet::new();
+        let mut seen = set(model.graph().input.len());
         for input in &model.graph().input {
             let name = input.name.as_deref().unwrap_or_default();
             if !seen.insert(name) {
@@ -125,11 +126,14 @@ impl Graph {
         opsets: &HashMap<&str, i64>,
     ) -> Result<()> {
         let id = NodeId::from(self.nodes.len());
-        let place = place_of(proto);
         let domain = standard(proto.domain.as_deref()).to_owned();
         let mut inputs = Vec::with_capacity(proto.input.len());
         for (port, name) in proto.input.iter().enumerate() {
-            inputs.push(if name.is_empty() { None } else { Some(self.require(name).map_err(|e| e.at(&place))?) });
+            inputs.push(if name.is_empty() {
+                None
+            } else {
+                Some(self.require(name).map_err(|e| e.at(place_of(proto)))?)
+            });
             if let Some(Some(v)) = inputs.last() {
                 self.values[*v].uses.push((id, port));
             }
@@ -147,7 +151,7 @@ impl Graph {
             outputs.push(if name.is_empty() {
                 None
             } else {
-                Some(self.add_value(name, Origin::Node(id, port)).map_err(|e| e.at(&place))?)
+                Some(self.add_value(name, Origin::Node(id, port)).map_err(|e| e.at(place_of(proto)))?)
             });
         }
         let first = proto.output.first().map(String::as_str).unwrap_or_default();
@@ -278,8 +282,8 @@ pub(super) fn free_names(body: &GraphProto) -> Vec<String> {
 }
 
 /// Positions of nodes so that producers come before consumers; otherwise the file's own order.
-fn order(protos: &[NodeProto], sources: &HashMap<String, ValueId>) -> Result<Vec<usize>> {
-    let mut producer: HashMap<&str, usize> = HashMap::new();
+fn order(protos: &[NodeProto], sources: &Map<String, ValueId>) -> Result<Vec<usize>> {
+    let mut producer: Map<&str, usize> = map(protos.len());
     for (i, p) in protos.iter().enumerate() {
         for name in p.output.iter().filter(|n| !n.is_empty()) {
             if producer.insert(name, i).is_some() || sources.contains_key(name) {
@@ -295,22 +299,21 @@ fn order(protos: &[NodeProto], sources: &HashMap<String, ValueId>) -> Result<Vec
     for (i, p) in protos.iter().enumerate() {
         let bodies = p.attribute.iter().flat_map(|a| a.g.as_option().into_iter().chain(&a.graphs));
         let captured: Vec<String> = bodies.flat_map(free_names).filter(|n| producer.contains_key(n.as_str())).collect();
-        for name in p.input.iter().filter(|n| !n.is_empty()) {
-            if !sources.contains_key(name) && !producer.contains_key(name.as_str()) {
+        for name in p.input.iter().chain(&captured).filter(|n| !n.is_empty()) {
+            let Some(&from) = producer.get(name.as_str()) else {
+                if sources.contains_key(name) {
+                    continue;
+                }
                 return Err(Error::new(
                     Code::DanglingName,
                     format!("{}: nothing defines its input {name:?}", place_of(p)),
                 ));
+            };
+            if let Some(f) = feeds.get_mut(from) {
+                f.push(i);
             }
-        }
-        for name in p.input.iter().chain(&captured) {
-            if let Some(&from) = producer.get(name.as_str()) {
-                if let Some(f) = feeds.get_mut(from) {
-                    f.push(i);
-                }
-                if let Some(n) = needs.get_mut(i) {
-                    *n += 1;
-                }
+            if let Some(n) = needs.get_mut(i) {
+                *n += 1;
             }
         }
     }

@@ -33,7 +33,7 @@ impl Constant {
             return None;
         }
         let elements = if tensor.dtype.is_float() {
-            Elements::Floats(tensor.to_f32().ok()?.into_iter().map(f64::from).collect())
+            Elements::Floats(tensor.to_f64().ok()?)
         } else {
             Elements::Ints(tensor.to_i64().ok()?.into_iter().map(Dim::Known).collect())
         };

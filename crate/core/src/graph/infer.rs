@@ -3,9 +3,9 @@
 use super::build::declared;
 use super::{Constant, Dim, Graph, Node, NodeId, Shape, Table, Value, ValueId};
 use crate::error::{Code, Error, Result};
+use crate::hash::map;
 use crate::onnx::{DataType, Model};
 use crate::ops;
-use std::collections::HashMap;
 
 /// What is known of one output of a node.
 #[derive(Clone, Debug, Default)]
@@ -185,7 +185,7 @@ pub(super) fn checked(shape: Option<Shape>, name: &str) -> Result<Option<Shape>>
 impl Graph {
     /// Asks every operator in topological order. What no rule tells is taken from the file's own value infos.
     pub(super) fn infer(&mut self, model: &Model) -> Result<()> {
-        let mut told = HashMap::new();
+        let mut told = map(model.graph().value_info.len());
         for info in model.graph().value_info.iter().chain(&model.graph().output) {
             let name = info.name.as_deref().unwrap_or_default();
             told.insert(name, declared(info.r#type.as_option(), name)?);

@@ -12,10 +12,10 @@ pub use ids::{NodeId, Table, ValueId};
 pub use infer::{Fact, InferContext, MAX_ELEMENTS, MAX_RANK, axis_of};
 
 use crate::error::{Code, Error, Result};
+use crate::hash::Map;
 use crate::onnx::proto::{AttributeProto, GraphProto, TensorProto};
 use crate::onnx::{DataType, Tensor};
 use crate::ops;
-use std::collections::HashMap;
 
 /// The lengths of a value's axes.
 pub type Shape = Vec<Dim>;
@@ -56,6 +56,19 @@ impl Value {
     /// Lengths of all axes, if every one is known.
     pub fn lengths(&self) -> Option<Vec<usize>> {
         self.shape.as_ref()?.iter().map(Dim::length).collect()
+    }
+
+    /// The same value without its readers.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            origin: self.origin.clone(),
+            shape: self.shape.clone(),
+            constant: self.constant.clone(),
+            tensor: self.tensor.clone(),
+            uses: Vec::new(),
+            ..*self
+        }
     }
 
     /// Whether the value is an initializer or the output of a Constant node.
@@ -171,7 +184,7 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// Graph outputs.
     pub outputs: Vec<ValueId>,
-    by_name: HashMap<String, ValueId>,
+    by_name: Map<String, ValueId>,
 }
 
 impl Graph {

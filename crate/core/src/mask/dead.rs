@@ -100,7 +100,7 @@ impl<'a> Search<'a> {
             roles.insert((s.value, s.bundle), s.role);
         }
         let mut out = Self { graph, carried: HashMap::new(), slices: HashMap::new() };
-        for (&value, layout) in &channels.layouts {
+        for (value, layout) in channels.layouts.iter() {
             for (index, b) in layout.bundles.iter().enumerate() {
                 let classes = || b.ids.iter().filter_map(|&i| table.get(i as usize)).copied();
                 if !graph.values[value].is_parameter() && graph.filled(value).is_none() {

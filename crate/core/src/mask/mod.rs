@@ -301,13 +301,13 @@ impl Masks {
     /// Makes the mask of a tensor permanent: the masked values become the plain parameter, and no entry counts as masked.
     ///
     /// # Errors
-    /// When there is no such tensor or it has no mask.
+    /// When there is no such tensor, it has no mask or cannot be read.
     pub fn remove(&mut self, name: &str) -> Result<()> {
         let entry = self.entry(name)?.clone();
         if entry.mask.is_none() {
             return Err(Error::new(Code::Usage, format!("{name:?} has no mask that could be made permanent")));
         }
-        self.tensors.insert(name.to_owned(), Entry { tensor: export::zeroed(&entry), mask: None });
+        self.tensors.insert(name.to_owned(), Entry { tensor: export::zeroed(&entry)?, mask: None });
         self.done.push(BTreeMap::from([(name.to_owned(), entry)]));
         Ok(())
     }
@@ -320,9 +320,9 @@ impl Masks {
     /// A tensor with zeros where it is masked.
     ///
     /// # Errors
-    /// When there is no such tensor.
+    /// When there is no such tensor, or it cannot be read.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        self.entry(name).map(export::zeroed)
+        export::zeroed(self.entry(name)?)
     }
 
     /// What is left of every masked tensor, in graph order.

@@ -1,5 +1,6 @@
 //! ONNX files: bytes to [`Model`] and back, without loss and without copying tensors.
 
+mod data;
 mod data_type;
 mod inline;
 mod read;
@@ -9,9 +10,11 @@ mod tensor;
 mod visit;
 mod write;
 
+pub use data::{Data, Source};
 pub use data_type::DataType;
-pub use read::{ExternalData, NoExternalData};
+pub use read::{ExternalData, NoExternalData, chosen};
 pub use tensor::{Tensor, tensor_proto};
+pub(crate) use write::set_data;
 
 /// The generated wire types. Every message keeps the fields it does not know.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -28,6 +31,8 @@ use std::collections::HashMap;
 pub struct Model {
     /// The message as read; passes change it in place.
     pub proto: ModelProto,
-    /// Bytes of tensors that live in files beside the model, by what tensors say of them.
-    pub(crate) external: HashMap<String, bytes::Bytes>,
+    /// Bytes of tensors that are not in the message, by what tensors say of them.
+    pub(crate) external: HashMap<String, Data>,
+    /// Whether files beside the model hold more than belongs into one file.
+    pub(crate) apart: bool,
 }

@@ -33,7 +33,7 @@ impl Model {
             graph: MessageField::some(out),
             ..ModelProto::default()
         };
-        Some(Model { proto, external: HashMap::new() })
+        Some(Model { proto, external: HashMap::new(), apart: false })
     }
 }
 

@@ -50,7 +50,7 @@ impl Model {
             other => return Err(bad(&format!("{} numbers have places of shape {other:?}", values.len()))),
         };
         let mut data = vec![0; count * size];
-        for (at, value) in flat.into_iter().zip(values.data.chunks_exact(size)) {
+        for (at, value) in flat.into_iter().zip(values.bytes()?.chunks_exact(size)) {
             let start = usize::try_from(at).ok().and_then(|at| at.checked_mul(size));
             let slot = start.and_then(|start| data.get_mut(start..start.checked_add(size)?));
             slot.ok_or_else(|| bad(&format!("place {at} is outside of its shape {dims:?}")))?.copy_from_slice(value);

@@ -76,7 +76,7 @@ fn closed(cx: &InferContext<'_>, body: &GraphProto, inputs: &[Fact]) -> Option<M
         graph: graph.into(),
         ..ModelProto::default()
     };
-    Some(Model { proto, external: HashMap::new() })
+    Some(Model { proto, external: HashMap::new(), apart: false })
 }
 
 /// Types and shapes of a body's outputs. What it cannot tell, or tells by names of its own, is left open.

@@ -1,7 +1,7 @@
 //! Convolutions in one to three dimensions, grouped, depthwise, dilated and transposed.
 
-use super::Operator;
 use super::pool::{Window, spatial_output};
+use super::{Filters, Operator};
 use crate::channels::{Blocks, Bundle, ChannelContext, Layout, Role};
 use crate::cut::CutContext;
 use crate::error::Result;
@@ -28,6 +28,21 @@ fn check_bias(cx: &InferContext<'_>, channels: &Dim) -> Result<()> {
 
 fn groups(node: &Node) -> usize {
     usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(1).max(1)
+}
+
+/// What all convolutions say of their filters.
+fn filters(node: &Node) -> Filters {
+    Filters {
+        weight: 1,
+        rank: None,
+        axis: 0,
+        sums: 1,
+        input: 0,
+        input_axis: 1,
+        output_axis: 1,
+        groups: groups(node),
+        in_blocks: false,
+    }
 }
 
 /// Weights of grouped convolutions hold other input channels in every block.
@@ -121,6 +136,10 @@ pub struct Conv;
 impl Operator for Conv {
     fn weights(&self) -> Option<usize> {
         Some(1)
+    }
+
+    fn filters(&self, node: &Node) -> Vec<Filters> {
+        vec![Filters { axis: 0, sums: 1, in_blocks: false, ..filters(node) }]
     }
 
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
@@ -219,6 +238,10 @@ pub struct ConvTranspose;
 impl Operator for ConvTranspose {
     fn weights(&self) -> Option<usize> {
         Some(1)
+    }
+
+    fn filters(&self, node: &Node) -> Vec<Filters> {
+        vec![Filters { axis: 1, sums: 0, in_blocks: true, ..filters(node) }]
     }
 
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {

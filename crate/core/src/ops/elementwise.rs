@@ -1,6 +1,6 @@
 //! Activations and broadcast arithmetic: aligned positions of all operands are the same channel.
 
-use super::{Operator, fold};
+use super::{After, Operator, fold};
 use crate::channels::{Affine, ChannelContext};
 use crate::error::Result;
 use crate::graph::{Elements, Fact, InferContext};
@@ -87,6 +87,16 @@ impl Operator for Unary {
         matches!(node.op_type.as_str(), "Identity" | "Cast")
     }
 
+    fn after(&self, node: &crate::graph::Node) -> After {
+        match node.op_type.as_str() {
+            "Identity" => After::Same,
+            "Relu" => After::Rectifier,
+            "LeakyRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "QuickGelu" | "Tanh" | "HardSwish" | "Mish"
+            | "Softsign" | "ThresholdedRelu" | "Swish" | "Sigmoid" | "HardSigmoid" | "Softplus" => After::Activation,
+            _ => After::Other,
+        }
+    }
+
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let layout = cx.layout(0);
         let keeps = self.zero == Zero::Kept && !casts_steps(cx);
@@ -128,6 +138,15 @@ pub struct Binary {
 }
 
 impl Operator for Binary {
+    fn after(&self, node: &crate::graph::Node) -> After {
+        match node.op_type.as_str() {
+            "Add" | "Sum" => After::Sum,
+            "Mul" => After::Product,
+            "PRelu" => After::Activation,
+            _ => After::Other,
+        }
+    }
+
     fn affine(&self, node: &crate::graph::Node, inputs: &[Option<Affine>]) -> Option<Affine> {
         let [Some(a), Some(b)] = inputs else { return None };
         match node.op_type.as_str() {
@@ -207,6 +226,10 @@ impl Operator for Where {
 pub struct Clip;
 
 impl Operator for Clip {
+    fn after(&self, _node: &crate::graph::Node) -> After {
+        After::Clip
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let input = cx.required(0)?;
         Ok(vec![Fact { dtype: input.dtype, shape: input.shape.clone(), constant: None }])
@@ -257,6 +280,10 @@ impl Operator for CastLike {
 pub struct Dropout;
 
 impl Operator for Dropout {
+    fn after(&self, _node: &crate::graph::Node) -> After {
+        After::Same
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let input = cx.required(0)?;
         let fact = Fact { dtype: input.dtype, shape: input.shape.clone(), constant: None };

@@ -1,10 +1,10 @@
 //! MatMul and Gemm.
 
 use super::contract::{Operand, contract};
-use super::{Operator, fold};
+use super::{Filters, Operator, fold};
 use crate::channels::{ChannelContext, Role};
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext, product};
+use crate::graph::{Dim, Fact, InferContext, Node, product};
 
 /// MatMul with numpy's broadcasting.
 #[derive(Debug)]
@@ -44,6 +44,12 @@ impl Operator for MatMul {
         Some(1)
     }
 
+    fn filters(&self, _node: &Node) -> Vec<Filters> {
+        let second = columns();
+        let first = Filters { weight: 0, axis: -2, sums: -1, input: 1, input_axis: -2, output_axis: -2, ..second };
+        vec![second, first]
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let (a, b) = (cx.required(0)?, cx.required(1)?);
         let (Some(sa), Some(sb)) = (&a.shape, &b.shape) else { return Ok(vec![Fact::of_type(a.dtype)]) };
@@ -76,12 +82,27 @@ impl Operator for MatMul {
     }
 }
 
+/// A matrix on the right holds a filter a column.
+fn columns() -> Filters {
+    Filters {
+        weight: 1,
+        rank: Some(2),
+        axis: -1,
+        sums: -2,
+        input: 0,
+        input_axis: -1,
+        output_axis: -1,
+        groups: 1,
+        in_blocks: false,
+    }
+}
+
 /// Gemm: alpha * A' * B' + beta * C.
 #[derive(Debug)]
 pub struct Gemm;
 
 impl Gemm {
-    fn transposed(cx: &crate::graph::Node) -> (bool, bool) {
+    fn transposed(cx: &Node) -> (bool, bool) {
         (cx.int("transA") == Some(1), cx.int("transB") == Some(1))
     }
 }
@@ -89,6 +110,14 @@ impl Gemm {
 impl Operator for Gemm {
     fn weights(&self) -> Option<usize> {
         Some(1)
+    }
+
+    fn filters(&self, node: &Node) -> Vec<Filters> {
+        match Self::transposed(node) {
+            (true, _) => Vec::new(),
+            (false, false) => vec![columns()],
+            (false, true) => vec![Filters { axis: -2, sums: -1, ..columns() }],
+        }
     }
 
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {

@@ -61,6 +61,50 @@ pub enum Meaning {
     },
 }
 
+/// Where the weights of an operator hold one filter for each channel of its output. Negative axes count from the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filters {
+    /// The input that holds the weights.
+    pub weight: usize,
+    /// Number of axes that the weights must have, if only one number will do.
+    pub rank: Option<usize>,
+    /// Their axis that has a position a filter.
+    pub axis: i64,
+    /// Their axis that is summed over.
+    pub sums: i64,
+    /// The input that holds the data.
+    pub input: usize,
+    /// The axis of the data that is summed over.
+    pub input_axis: i64,
+    /// The axis of the output that has the channels.
+    pub output_axis: i64,
+    /// Blocks of channels that are treated apart.
+    pub groups: usize,
+    /// Whether every block of the summed axis has filters of its own.
+    pub in_blocks: bool,
+}
+
+/// What an operator is to a layer whose output it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// A BatchNormalization with stored statistics; its input 1 is the scale.
+    Norm,
+    /// An activation function.
+    Activation,
+    /// An activation that sets what is negative to zero and leaves the rest.
+    Rectifier,
+    /// A Clip, whose bounds are input or attribute.
+    Clip,
+    /// A sum.
+    Sum,
+    /// A product.
+    Product,
+    /// The output is the input.
+    Same,
+    /// Anything else.
+    Other,
+}
+
 /// What every operator family answers.
 pub trait Operator: Sync {
     /// Type, shape and, where it can be folded, elements of each output.
@@ -87,13 +131,28 @@ pub trait Operator: Sync {
         None
     }
 
+    /// Where the weights hold filters: what fits first counts.
+    fn filters(&self, _node: &Node) -> Vec<Filters> {
+        Vec::new()
+    }
+
+    /// What the operator is to a layer before it.
+    fn after(&self, _node: &Node) -> After {
+        After::Other
+    }
+
+    /// The input that holds a factor a channel, of normalisations.
+    fn gain(&self) -> Option<usize> {
+        None
+    }
+
     /// The number that the output holds everywhere, of operators that make such tensors.
     fn fills(&self, _node: &Node) -> Option<f64> {
         None
     }
 
-    /// Whether the operator only renames and reorders axes: `Some(None)` if elements keep their order, `Some(Some(order))` for
-    /// a transposition of so many axes.
+    /// Whether the operator only renames and reorders axes: `Some(None)` if elements keep their order,
+    /// `Some(Some(order))` for a transposition of so many axes.
     fn permutes(&self, _node: &Node, _rank: usize) -> Option<Option<Vec<usize>>> {
         None
     }

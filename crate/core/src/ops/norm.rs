@@ -1,9 +1,9 @@
 //! Normalisations: with stored statistics they treat channels apart; with statistics over channels they renormalise.
 
-use super::Operator;
+use super::{After, Operator};
 use crate::channels::{ChannelContext, Layout, Role};
 use crate::error::Result;
-use crate::graph::{Dim, Fact, InferContext};
+use crate::graph::{Dim, Fact, InferContext, Node};
 
 fn same_as_input(cx: &InferContext<'_>) -> Result<Vec<Fact>> {
     let x = cx.required(0)?;
@@ -40,6 +40,14 @@ fn companions(cx: &mut ChannelContext<'_>, layout: &mut Layout, axis: usize, inp
 pub struct BatchNormalization;
 
 impl Operator for BatchNormalization {
+    fn gain(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn after(&self, node: &Node) -> After {
+        if node.int("training_mode").unwrap_or(0) == 0 { After::Norm } else { After::Other }
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
         if let (Some(Dim::Known(c)), Some(Dim::Known(n))) =
@@ -70,6 +78,10 @@ impl Operator for BatchNormalization {
 pub struct InstanceNormalization;
 
 impl Operator for InstanceNormalization {
+    fn gain(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         same_as_input(cx)
     }
@@ -97,6 +109,10 @@ impl Operator for InstanceNormalization {
 pub struct LayerNormalization;
 
 impl Operator for LayerNormalization {
+    fn gain(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let x = cx.required(0)?;
         let mut facts = same_as_input(cx)?;
@@ -137,6 +153,10 @@ impl Operator for LayerNormalization {
 pub struct GroupNormalization;
 
 impl Operator for GroupNormalization {
+    fn gain(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let groups = cx.node.int("num_groups").unwrap_or(1);
         let channels = cx.shape(0).and_then(|s| s.get(1)).and_then(Dim::known);

@@ -2,7 +2,7 @@
 
 use crate::cut::Kept;
 use crate::error::Result;
-use crate::graph::{Dim, Fact, Graph, InferContext, NodeId, Origin, Table, Value, ValueId};
+use crate::graph::{Fact, Graph, InferContext, NodeId, Origin, Shape, Table, Value, ValueId};
 use crate::ops;
 use serde::{Deserialize, Serialize};
 
@@ -23,36 +23,52 @@ pub struct Cost {
 /// When what is left is no grid.
 pub fn cost(graph: &Graph, kept: &Kept<'_>) -> Result<Cost> {
     let values = at_one(graph, kept)?;
+    Ok(counted(graph, &values))
+}
+
+/// The cost of a whole graph.
+pub fn whole_cost(graph: &Graph) -> Cost {
+    counted(graph, &lengths_at_one(graph, |id| graph.values[id].shape.clone()))
+}
+
+fn counted(graph: &Graph, values: &Table<ValueId, Value>) -> Cost {
     let mut out = Cost { parameters: 0, macs: 0, bytes: 0 };
     for (id, v) in graph.values.iter() {
         if let Some(t) = &v.tensor {
-            let count = elements(&values, id).unwrap_or(0);
+            let count = elements(values, id).unwrap_or(0);
             out.bytes = out.bytes.saturating_add(count.saturating_mul(t.dtype.bits() as u64) / 8);
-            out.parameters = out.parameters.saturating_add(parameters_of(graph, &values, id));
+            out.parameters = out.parameters.saturating_add(parameters_of(graph, values, id));
         }
     }
     for (id, _) in graph.nodes.iter() {
-        out.macs = out.macs.saturating_add(macs_of(graph, &values, id));
+        out.macs = out.macs.saturating_add(macs_of(graph, values, id));
     }
-    Ok(out)
+    out
 }
 
 /// The values of a graph with the shapes that are left for one sample, and nothing else.
 pub(super) fn at_one(graph: &Graph, kept: &Kept<'_>) -> Result<Table<ValueId, Value>> {
-    let mut values: Table<ValueId, Value> = Table::new();
-    for (id, v) in graph.values.iter() {
-        values.push(Value {
-            name: String::new(),
-            origin: v.origin.clone(),
-            dtype: v.dtype,
-            shape: kept.shape(id)?.map(|s| s.iter().map(Dim::at_one).collect()),
-            constant: None,
-            tensor: None,
-            uses: Vec::new(),
-            is_output: v.is_output,
-        });
-    }
-    Ok(values)
+    let shapes = graph.values.ids().map(|id| kept.shape(id)).collect::<Result<Vec<_>>>()?;
+    let mut shapes = shapes.into_iter();
+    Ok(lengths_at_one(graph, |_| shapes.next().flatten()))
+}
+
+fn lengths_at_one(graph: &Graph, mut shape: impl FnMut(ValueId) -> Option<Shape>) -> Table<ValueId, Value> {
+    let one = |mut s: Shape| {
+        s.iter_mut().filter(|d| d.known().is_none()).for_each(|d| *d = d.at_one());
+        s
+    };
+    let value = |(id, v): (ValueId, &Value)| Value {
+        name: String::new(),
+        origin: v.origin.clone(),
+        dtype: v.dtype,
+        shape: shape(id).map(one),
+        constant: None,
+        tensor: None,
+        uses: Vec::new(),
+        is_output: v.is_output,
+    };
+    graph.values.iter().map(value).collect()
 }
 
 fn elements(values: &Table<ValueId, Value>, id: ValueId) -> Option<u64> {

@@ -5,6 +5,7 @@ mod glob;
 mod hardware;
 mod heads;
 mod latency;
+mod meter;
 mod options;
 mod pools;
 mod remove;
@@ -13,15 +14,16 @@ mod schedule;
 mod sets;
 mod solve;
 
-pub use cost::{Cost, cost};
+pub use cost::{Cost, cost, whole_cost};
 pub use glob::matches_glob;
 pub use hardware::{HARDWARE, hardware};
 pub use latency::{LatencyTable, layers};
+pub use meter::Achieved;
 pub use options::PlanOptions;
 pub use savings::Savings;
 pub use schedule::Schedule;
 pub(crate) use sets::gcd;
-pub use solve::{Achieved, GroupPlan, Plan, plan, plan_file};
+pub use solve::{GroupPlan, Plan, Planner, plan};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::{Schedule, Scope, Target};
 use crate::error::{Code, Error, Result};
-use crate::score::Criterion;
+use crate::score::{Criterion, Measured, Normalizer, Reduction, Scoring};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,12 @@ use std::collections::BTreeMap;
 pub struct PlanOptions {
     /// How channels are scored.
     pub criterion: Criterion,
+    /// How the scores of a group's members become one, unless as the criterion has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduction: Option<Reduction>,
+    /// How scores of different groups become comparable, unless as the criterion has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalizer: Option<Normalizer>,
     /// Which channels compete.
     pub scope: Scope,
     /// What to reach.
@@ -60,6 +66,8 @@ impl PlanOptions {
     pub fn new(target: Target) -> Self {
         Self {
             criterion: Criterion::L1,
+            reduction: None,
+            normalizer: None,
             scope: Scope::Group,
             target,
             sets: Vec::new(),
@@ -76,9 +84,15 @@ impl PlanOptions {
         }
     }
 
+    /// How the plan's channels are scored.
+    pub fn scoring<'a>(&'a self, measured: &'a Measured) -> Scoring<'a> {
+        Scoring { criterion: &self.criterion, reduction: self.reduction, normalizer: self.normalizer, measured }
+    }
+
     /// # Errors
     /// When a number is out of range.
     pub fn check(&self) -> Result<()> {
+        self.criterion.check()?;
         let bad = |what: String| Err(Error::new(Code::Usage, what));
         let stays = |share: f64, what: &str| {
             if share > 0.0 && share <= 1.0 {

@@ -6,7 +6,8 @@ use crate::channels::Channels;
 use crate::cut::Kept;
 use crate::error::Result;
 use crate::graph::{Graph, NodeId, Origin, Table, Value, ValueId};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use crate::hash::Map;
+use std::collections::{BTreeSet, HashSet};
 
 /// Counts what a model loses with some of its channels.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct Savings<'a> {
     kept: Kept<'a>,
     /// Shapes of one sample of the whole model.
     values: Table<ValueId, Value>,
-    group_of: HashMap<u32, usize>,
+    group_of: Map<u32, usize>,
     /// Values in which channels of each group stand.
     reached: Vec<Vec<ValueId>>,
 }
@@ -28,14 +29,14 @@ impl<'a> Savings<'a> {
     pub fn new(graph: &'a Graph, channels: &'a Channels) -> Result<Self> {
         let kept = Kept::new(graph, channels, []);
         let values = at_one(graph, &kept)?;
-        let mut group_of = HashMap::new();
+        let mut group_of = Map::default();
         for (g, group) in channels.groups.iter().enumerate() {
             group_of.extend(group.classes.iter().map(|&class| (class, g)));
         }
         let table = channels.class_table();
-        let mut lists: HashMap<*const u32, BTreeSet<usize>> = HashMap::new();
+        let mut lists: Map<*const u32, BTreeSet<usize>> = Map::default();
         let mut reached: Vec<BTreeSet<ValueId>> = vec![BTreeSet::new(); channels.groups.len()];
-        for (&value, layout) in &channels.layouts {
+        for (value, layout) in channels.layouts.iter() {
             for b in &layout.bundles {
                 let of = |id: &u32| table.get(*id as usize).and_then(|class| group_of.get(class)).copied();
                 let groups = lists.entry(b.ids.as_ptr()).or_insert_with(|| b.ids.iter().filter_map(of).collect());

@@ -6,8 +6,9 @@ use super::{PlanOptions, Scope, matches_glob};
 use crate::channels::{Channels, Group};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::score::{Normalizer, Reduction, group_scores};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::hash::{Map, Set as HashedSet};
+use crate::score::{Measured, Normalizer, group_scores};
+use std::collections::{BTreeMap, HashSet};
 
 /// Share of a group's channels that stays whatever their scores, where groups compete.
 const COMPETING_FLOOR: f64 = 0.1;
@@ -81,9 +82,10 @@ pub(super) fn sets(
     options: &PlanOptions,
     limits: &[Option<String>],
     gone: &HashSet<u32>,
+    measured: &Measured,
 ) -> Result<Vec<Set>> {
     let wanted = |g: usize| limits.get(g).is_some_and(Option::is_none);
-    let mut all = group_scores(graph, channels, wanted, options.criterion, Reduction::Mean)?;
+    let mut all = group_scores(graph, channels, wanted, &options.scoring(measured), gone)?;
     let whole = if options.heads { rows(graph, channels, &all) } else { Vec::new() };
     for r in &whole {
         let mut scores = vec![0.0; channels.groups.get(r.group).map_or(0, |g| g.classes.len())];
@@ -96,9 +98,10 @@ pub(super) fn sets(
             *slot = scores;
         }
     }
+    let between = options.scoring(measured).between_groups();
     let scores: Vec<Vec<f64>> = (channels.groups.iter().zip(&all).enumerate())
         .map(|(g, (group, own))| match wanted(g) {
-            true => scored(group, own, competes(graph, options, group), gone),
+            true => scored(group, own, competes(graph, options, group).then_some(between), gone),
             false => vec![0.0; group.classes.len()],
         })
         .collect();
@@ -179,7 +182,7 @@ type Cells = Vec<(usize, Vec<usize>)>;
 
 /// Channels, by group and position, that stay so that no value loses all of an axis: the best one of each list of which no
 /// group is a part as a whole, since every group keeps some channel anyway.
-fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashSet<(usize, usize)> {
+fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]) -> HashedSet<(usize, usize)> {
     let table = channels.class_table();
     // Classes are smaller than the number of ids.
     let mut place: Vec<Option<(usize, usize)>> = vec![None; table.len()];
@@ -192,7 +195,7 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
     }
     let mut guarded = vec![false; table.len()];
     let mut counted = vec![0usize; table.len()];
-    let (mut seen, mut out) = (HashSet::new(), HashSet::new());
+    let (mut seen, mut out) = (HashedSet::default(), HashedSet::default());
     let lists = channels.layouts.values().flat_map(|l| &l.bundles).filter(|b| seen.insert(b.ids.as_ptr()));
     for (round, b) in lists.enumerate() {
         let classes = || b.ids.iter().filter_map(|&i| table.get(i as usize)).map(|&class| class as usize);
@@ -207,7 +210,7 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
                 own.push(p);
             }
         }
-        let mut counts: HashMap<usize, usize> = HashMap::new();
+        let mut counts: Map<usize, usize> = Map::default();
         for (g, _) in &own {
             *counts.entry(*g).or_default() += 1;
         }
@@ -233,11 +236,11 @@ fn competes(graph: &Graph, options: &PlanOptions, group: &Group) -> bool {
 }
 
 /// Scores of a group's channels, normalised over those that are left where groups compete; minus infinity for the others.
-fn scored(group: &Group, all: &[f64], competes: bool, gone: &HashSet<u32>) -> Vec<f64> {
+fn scored(group: &Group, all: &[f64], between: Option<Normalizer>, gone: &HashSet<u32>) -> Vec<f64> {
     let stays = |k: usize| group.classes.get(k).is_some_and(|c| !gone.contains(c));
     let mut left: Vec<f64> = all.iter().enumerate().filter(|(k, _)| stays(*k)).map(|(_, s)| *s).collect();
-    if competes {
-        Normalizer::Mean.apply(&mut left);
+    if let Some(normalizer) = between {
+        normalizer.apply(&mut left);
     }
     let mut left = left.into_iter();
     (0..all.len()).map(|k| if stays(k) { left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY }).collect()
@@ -249,7 +252,7 @@ struct Builder<'a> {
     channels: &'a Channels,
     options: &'a PlanOptions,
     scores: &'a [Vec<f64>],
-    last: &'a HashSet<(usize, usize)>,
+    last: &'a HashedSet<(usize, usize)>,
 }
 
 impl Builder<'_> {

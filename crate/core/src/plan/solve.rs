@@ -1,14 +1,16 @@
 //! From scores to the set of channels that go.
 
+use super::meter::Meter;
 use super::pools::{names_of, pools};
 use super::sets::{EPSILON, Set, sets};
-use super::{Cost, PlanOptions, Target, cost, matches_glob, remove};
+use super::{Achieved, Cost, PlanOptions, Target, cost, matches_glob, remove, whole_cost};
 use crate::channels::{Channels, Group, Role};
 use crate::cut::{Kept, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
 use crate::mask::dead_channels;
-use serde::{Deserialize, Serialize};
+use crate::score::Measured;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -23,17 +25,6 @@ pub struct GroupPlan {
     pub kept: Vec<usize>,
     /// Why it keeps more than was asked, if it does.
     pub limit: Option<String>,
-}
-
-/// How near a plan came to its target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Achieved {
-    /// Name of the target.
-    pub target: String,
-    /// What was asked: a share, or milliseconds.
-    pub asked: f64,
-    /// What the plan reaches, in the same unit.
-    pub got: f64,
 }
 
 /// Which channels go.
@@ -51,43 +42,137 @@ pub struct Plan {
     pub achieved: Option<Achieved>,
 }
 
-/// Plans a cut of a graph that is no file: a target of bytes counts those of parameters.
+/// Plans a cut by a criterion that looks at weights only.
 ///
 /// # Errors
-/// When options are out of range, a pattern matches nothing, no group can be cut, or the target cannot be reached.
+/// When options are out of range, a pattern matches nothing, no group can be cut, the target cannot be reached, or the
+/// criterion needs more than weights.
 pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Plan> {
-    plan_file(graph, channels, options, None)
+    Planner::new(graph, channels, options)?.by_weights()
 }
 
-/// Plans a cut of a file of so many bytes.
-///
-/// # Errors
-/// As [`plan`].
-pub fn plan_file(graph: &Graph, channels: &Channels, options: &PlanOptions, file: Option<u64>) -> Result<Plan> {
-    options.check()?;
-    let mut limits = limits(graph, channels, options)?;
-    let before = cost(graph, &Kept::new(graph, channels, []))?;
-    let meter = Meter { graph, channels, target: &options.target, before, file: file.unwrap_or(before.bytes) };
-    let mut removed: Vec<u32> = match &options.target {
-        Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
-        Target::Dead => silenced(graph, channels, &limits)?,
-        _ => in_steps(&meter, options, &mut limits)?,
+/// A plan on its way to the target. Before each step, whoever makes the plan scores what is left.
+#[derive(Debug)]
+pub struct Planner<'a> {
+    graph: &'a Graph,
+    channels: &'a Channels,
+    options: PlanOptions,
+    limits: Vec<Option<String>>,
+    before: Cost,
+    file: u64,
+    gone: HashSet<u32>,
+    steps: usize,
+}
+
+impl<'a> Planner<'a> {
+    /// At the beginning. A target of bytes counts those of parameters, unless [`Planner::of_file`] says more.
+    ///
+    /// # Errors
+    /// When options are out of range, a pattern matches nothing, or channels that are to go by name, or because zeros
+    /// have silenced them, cannot.
+    pub fn new(graph: &'a Graph, channels: &'a Channels, options: &PlanOptions) -> Result<Self> {
+        options.check()?;
+        let limits = limits(graph, channels, options)?;
+        let before = whole_cost(graph);
+        let gone = match &options.target {
+            Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
+            Target::Dead => silenced(graph, channels, &limits)?,
+            _ => HashSet::new(),
+        };
+        // One seed decides whatever is drawn.
+        let criterion = options.criterion.clone().with(None, None, Some(options.seed));
+        let options = PlanOptions { criterion, ..options.clone() };
+        Ok(Self { graph, channels, options, limits, before, file: before.bytes, gone, steps: 0 })
     }
-    .into_iter()
-    .collect();
-    removed.sort_unstable();
-    let after = cost(graph, &Kept::new(graph, channels, removed.iter().copied()))?;
-    let gone: HashSet<u32> = removed.iter().copied().collect();
-    let groups: Vec<GroupPlan> = (channels.groups.iter().zip(limits))
-        .map(|(g, limit)| GroupPlan {
-            name: g.name.clone(),
-            channels: g.classes.len(),
-            kept: (0..g.classes.len()).filter(|&k| g.classes.get(k).is_some_and(|c| !gone.contains(c))).collect(),
-            limit,
-        })
-        .collect();
-    let achieved = meter.achieved(&groups, &removed)?;
-    Ok(Plan { removed, groups, before, after, achieved })
+
+    /// The same for a file of so many bytes.
+    #[must_use]
+    pub fn of_file(self, bytes: u64) -> Self {
+        Self { file: bytes, ..self }
+    }
+
+    /// All steps by a criterion that looks at weights only.
+    ///
+    /// # Errors
+    /// As [`Planner::step`].
+    pub fn by_weights(mut self) -> Result<Plan> {
+        while let Some(now) = self.next_graph()? {
+            self.step(&now, Measured::none())?;
+        }
+        self.finish()
+    }
+
+    fn meter(&self) -> Meter<'_> {
+        let Self { graph, channels, before, file, .. } = *self;
+        Meter { graph, channels, target: &self.options.target, before, file }
+    }
+
+    /// The graph that the next step's scores are taken from: what has gone is zero there. `None` at the target.
+    ///
+    /// # Errors
+    /// When a parameter cannot be masked.
+    pub fn next_graph(&self) -> Result<Option<Cow<'a, Graph>>> {
+        let at_once = matches!(self.options.target, Target::Remove(_) | Target::Dead);
+        match (at_once || self.steps == self.options.steps, self.gone.is_empty()) {
+            (true, _) => Ok(None),
+            (false, true) => Ok(Some(Cow::Borrowed(self.graph))),
+            (false, false) => {
+                let kept = Kept::new(self.graph, self.channels, self.gone.iter().copied());
+                masked(self.graph, self.channels, &kept).map(|g| Some(Cow::Owned(g)))
+            }
+        }
+    }
+
+    /// One step by the scores of what [`Planner::next_graph`] gave; `measured` holds those of criteria that look at
+    /// images.
+    ///
+    /// # Errors
+    /// When no group can be cut, the target cannot be reached, or a score is missing.
+    pub fn step(&mut self, now: &Graph, measured: &Measured) -> Result<()> {
+        let (options, steps) = (&self.options, self.options.steps);
+        let sets = sets(now, self.channels, options, &self.limits, &self.gone, measured)?;
+        if sets.iter().all(|s| s.most == 0) {
+            return Err(Error::new(
+                Code::NothingToCut,
+                "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
+            ));
+        }
+        let step = self.steps + 1;
+        let part = |stays: f64| options.schedule.after(step, steps, stays);
+        let taken = |s: &Set| s.taken.map_or(0, |r| s.nearest(s.part(1.0 - part(1.0 - r)).min(s.most)));
+        let meter = self.meter();
+        let pools = pools(self.graph, self.channels, options, &sets);
+        let solver = Solver { meter: &meter, sets: &sets, pools, taken: sets.iter().map(taken).collect() };
+        let lost = solver.solve(part(meter.stays()?))?;
+        let gone = solver.removed(&lost).into_iter().collect();
+        (self.gone, self.steps) = (gone, step);
+        if step == steps {
+            name_limits(&mut self.limits, &sets, &lost);
+        }
+        Ok(())
+    }
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// When what is left is no grid.
+    pub fn finish(self) -> Result<Plan> {
+        let mut removed: Vec<u32> = self.gone.iter().copied().collect();
+        removed.sort_unstable();
+        let after = cost(self.graph, &Kept::new(self.graph, self.channels, removed.iter().copied()))?;
+        let groups: Vec<GroupPlan> = (self.channels.groups.iter().zip(&self.limits))
+            .map(|(g, limit)| GroupPlan {
+                name: g.name.clone(),
+                channels: g.classes.len(),
+                kept: (0..g.classes.len())
+                    .filter(|&k| g.classes.get(k).is_some_and(|c| !self.gone.contains(c)))
+                    .collect(),
+                limit: limit.clone(),
+            })
+            .collect();
+        let achieved = self.meter().achieved(&groups, &removed)?;
+        Ok(Plan { removed, groups, before: self.before, after, achieved })
+    }
 }
 
 /// Channels that zeros have silenced, without those of locked groups.
@@ -105,36 +190,6 @@ fn silenced(graph: &Graph, channels: &Channels, limits: &[Option<String>]) -> Re
     Ok(dead.into_iter().collect())
 }
 
-/// Goes to the target step by step and scores what is left anew before each.
-fn in_steps(meter: &Meter<'_>, options: &PlanOptions, limits: &mut [Option<String>]) -> Result<HashSet<u32>> {
-    let (graph, channels) = (meter.graph, meter.channels);
-    let mut gone = HashSet::new();
-    let stays = meter.stays()?;
-    for step in 1..=options.steps {
-        let now = match gone.is_empty() {
-            true => Cow::Borrowed(graph),
-            false => Cow::Owned(masked(graph, channels, &Kept::new(graph, channels, gone.iter().copied()))?),
-        };
-        let sets = sets(&now, channels, options, limits, &gone)?;
-        if sets.iter().all(|s| s.most == 0) {
-            return Err(Error::new(
-                Code::NothingToCut,
-                "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
-            ));
-        }
-        let part = |stays: f64| options.schedule.after(step, options.steps, stays);
-        let taken =
-            sets.iter().map(|s| s.taken.map_or(0, |r| s.nearest(s.part(1.0 - part(1.0 - r)).min(s.most)))).collect();
-        let solver = Solver { meter, sets: &sets, pools: pools(graph, channels, options, &sets), taken };
-        let lost = solver.solve(part(stays))?;
-        gone = solver.removed(&lost).into_iter().collect();
-        if step == options.steps {
-            name_limits(limits, &sets, &lost);
-        }
-    }
-    Ok(gone)
-}
-
 /// Says of groups that a set holds back what does it.
 fn name_limits(limits: &mut [Option<String>], sets: &[Set], lost: &[usize]) {
     for (set, _) in sets.iter().zip(lost).filter(|(s, n)| **n == s.most) {
@@ -148,7 +203,9 @@ fn name_limits(limits: &mut [Option<String>], sets: &[Set], lost: &[usize]) {
 
 /// For each group why it stays whole, if it does.
 fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Vec<Option<String>>> {
-    let names: Vec<Vec<&str>> = channels.groups.iter().map(|g| names_of(graph, g)).collect();
+    let unnamed = options.locks.is_empty() && options.group_ratios.is_empty() && options.sets.is_empty();
+    let named = |g| if unnamed { Vec::new() } else { names_of(graph, g) };
+    let names: Vec<Vec<&str>> = channels.groups.iter().map(named).collect();
     let everything =
         || graph.values.iter().map(|(_, v)| v.name.as_str()).chain(graph.nodes.iter().map(|(_, n)| n.name.as_str()));
     for lock in &options.locks {
@@ -179,58 +236,6 @@ fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<V
         (g.with_role(Role::Producer).next().is_none()).then(|| "nothing with a score makes these channels".to_owned())
     };
     Ok(channels.groups.iter().zip(&names).map(|(g, n)| limit(g, n)).collect())
-}
-
-/// Measures what is left of a graph in the unit of a target.
-struct Meter<'a> {
-    graph: &'a Graph,
-    channels: &'a Channels,
-    target: &'a Target,
-    before: Cost,
-    file: u64,
-}
-
-impl Meter<'_> {
-    /// What is left without some classes; for a ratio of channels nothing.
-    fn of(&self, removed: &[u32]) -> Result<f64> {
-        let kept = Kept::new(self.graph, self.channels, removed.iter().copied());
-        if let Target::Latency { table, .. } = self.target {
-            return table.of(self.graph, &kept);
-        }
-        let after = cost(self.graph, &kept)?;
-        Ok(match self.target {
-            Target::Macs(_) => after.macs as f64,
-            Target::Parameters(_) => after.parameters as f64,
-            Target::Bytes(_) => self.file.saturating_sub(self.before.bytes.saturating_sub(after.bytes)) as f64,
-            _ => 0.0,
-        })
-    }
-
-    /// The share that is to stay.
-    fn stays(&self) -> Result<f64> {
-        Ok(match self.target {
-            Target::Ratio(r) => 1.0 - r,
-            Target::Macs(s) | Target::Parameters(s) | Target::Bytes(s) => *s,
-            Target::Latency { milliseconds, .. } => (milliseconds / self.of(&[])?.max(f64::MIN_POSITIVE)).min(1.0),
-            Target::Remove(_) | Target::Dead => 1.0,
-        })
-    }
-
-    fn achieved(&self, groups: &[GroupPlan], removed: &[u32]) -> Result<Option<Achieved>> {
-        let (asked, got) = match self.target {
-            Target::Ratio(r) => {
-                let own = self.channels.groups.iter().zip(groups).filter(|(g, p)| g.prunable() && p.limit.is_none());
-                let (all, kept) = own.fold((0, 0), |(a, k), (_, p)| (a + p.channels, k + p.kept.len()));
-                (*r, 1.0 - kept as f64 / all.max(1) as f64)
-            }
-            Target::Macs(s) | Target::Parameters(s) | Target::Bytes(s) => {
-                (*s, self.of(removed)? / self.of(&[])?.max(1.0))
-            }
-            Target::Latency { milliseconds, .. } => (*milliseconds, self.of(removed)?),
-            Target::Remove(_) | Target::Dead => return Ok(None),
-        };
-        Ok(Some(Achieved { target: self.target.name().to_owned(), asked, got }))
-    }
 }
 
 struct Solver<'a> {

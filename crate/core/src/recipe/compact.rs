@@ -79,6 +79,21 @@ const WORDS: &[&str] = &[
     "device",
     "layers",
     "rest",
+    "score",
+    "limit",
+    "recover",
+    "recover_images",
+    "bias",
+    "lstsq",
+    "batchnorm",
+    "sum",
+    "mean",
+    "max",
+    "prod",
+    "first",
+    "std",
+    "gaussian",
+    "lamp",
 ];
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

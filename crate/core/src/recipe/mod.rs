@@ -36,6 +36,9 @@ pub struct Recipe {
     /// The cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<PlanOptions>,
+    /// Which images the cut's criterion looks at, if it looks at any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<ScoreOptions>,
     /// How images become the model's input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataRecipe>,
@@ -70,6 +73,23 @@ pub struct DataRecipe {
     pub split: Option<Value>,
 }
 
+/// The images that criteria look at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreOptions {
+    /// Images a batch.
+    pub batch: usize,
+    /// Only so many images, spread evenly over all that are for training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl Default for ScoreOptions {
+    fn default() -> Self {
+        Self { batch: 64, limit: None }
+    }
+}
+
 impl Default for Recipe {
     fn default() -> Self {
         Self {
@@ -80,6 +100,7 @@ impl Default for Recipe {
             mask: Vec::new(),
             sparse: false,
             cut: None,
+            score: None,
             data: None,
             tune: None,
         }

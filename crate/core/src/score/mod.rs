@@ -1,12 +1,28 @@
 //! Scores of channels: importance, small goes first.
 //!
-//! A criterion gives every producer one number per filter; reductions over the members of a group and normalisers over its
-//! channels make them one number a channel that can be compared in the chosen scope.
+//! A criterion gives every producer one number per filter; reductions over the members of a group and normalisers over
+//! its channels make them one number a channel that can be compared in the chosen scope.
 
-mod magnitude;
+mod criterion;
+mod fpgm;
+mod lamp;
+mod layers;
+mod measured;
 mod normalize;
+mod norms;
+mod positions;
+mod random;
+mod rank;
 mod reduce;
+mod threads;
+mod weights;
 
-pub use magnitude::{Criterion, scores_of};
+pub use criterion::{Criterion, Needs};
+pub use fpgm::{Distance, distance_sums, mixed};
+pub use layers::{Layer, layers};
+pub use measured::Measured;
 pub use normalize::Normalizer;
-pub use reduce::{Reduction, group_scores, member_scores};
+pub use positions::{Positions, Rows};
+pub use rank::ascending;
+pub use reduce::{Reduction, Scoring, group_scores};
+pub use weights::{Scorer, weight_scores};

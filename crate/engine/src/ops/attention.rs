@@ -1,6 +1,7 @@
 //! Attention of the standard operators, and what all attentions share.
 
-use super::{Call, Forward, array, bad_shape, length, one, unsupported};
+use super::pick::made;
+use super::{Call, Forward, array, bad_attribute, bad_shape, length};
 use crate::tensor::{DeviceTensor, pad_rank};
 use crate::value::{HostData, HostTensor, Value};
 use burn::tensor::{Bool, Tensor, activation};
@@ -29,12 +30,20 @@ pub(super) struct Rule {
     pub(super) scale: Option<f32>,
     /// Bound of the scores, none if zero.
     pub(super) softcap: f32,
-    /// Whether the bound holds before the mask is added.
-    pub(super) cap_first: bool,
     /// For causal masks: how many keys come before the first query.
     pub(super) causal: Option<usize>,
     /// Added to the scores; broadcasts to `[batch, heads, queries, keys]`.
     pub(super) bias: Vec<Tensor<4>>,
+    /// Whether a query that may look at no key at all gives zero; else it gives the mean of all values.
+    pub(super) blind: bool,
+}
+
+/// What [`attend`] computes on its way.
+pub(super) struct Attended {
+    /// `[batch, heads, queries, size of values]`.
+    pub(super) output: Tensor<4>,
+    /// Scaled products, the bounded ones, those with all masks, and their softmax; `[batch, heads, queries, keys]`.
+    pub(super) scores: [Tensor<4>; 4],
 }
 
 /// `[batch, sequence, heads * size]` to `[batch, heads, sequence, size]`.
@@ -60,8 +69,8 @@ fn repeat_heads(x: Tensor<4>, times: usize) -> Tensor<4> {
     if times == 1 { x } else { x.reshape([b, h, 1, s, d]).expand([b, h, times, s, d]).reshape([b, h * times, s, d]) }
 }
 
-/// The result `[batch, heads, queries, size of values]`, and the scores before the softmax.
-pub(super) fn attend(o: Operands, rule: Rule) -> Result<(Tensor<4>, Tensor<4>)> {
+/// Softmax of masked scores, and the sum of the values that it weighs.
+pub(super) fn attend(o: Operands, rule: Rule) -> Result<Attended> {
     let ([_, hq, s, d], [_, hk, l, dk], [_, hv, lv, _]) = (o.q.dims(), o.k.dims(), o.v.dims());
     if hk == 0 || hq % hk != 0 || hv != hk || dk != d || lv != l {
         return Err(bad_shape(format!("queries {:?}, keys {:?}, values {:?}", o.q.dims(), o.k.dims(), o.v.dims())));
@@ -69,26 +78,28 @@ pub(super) fn attend(o: Operands, rule: Rule) -> Result<(Tensor<4>, Tensor<4>)> 
     let scale = rule.scale.unwrap_or(1.0 / (d as f32).sqrt());
     let device = o.q.device();
     let (k, v) = (repeat_heads(o.k, hq / hk), repeat_heads(o.v, hq / hk));
-    let mut scores = o.q.matmul(k.swap_dims(2, 3)).mul_scalar(scale);
     let cap =
         |x: Tensor<4>| if rule.softcap > 0.0 { x.div_scalar(rule.softcap).tanh().mul_scalar(rule.softcap) } else { x };
-    if rule.cap_first {
-        scores = cap(scores);
-    }
-    for b in rule.bias {
-        scores = scores + b;
-    }
-    if !rule.cap_first {
-        scores = cap(scores);
-    }
+    let products = o.q.matmul(k.swap_dims(2, 3)).mul_scalar(scale);
+    let bounded = cap(products.clone());
+    let mut masks = rule.bias;
     if let Some(before) = rule.causal {
         let values: Vec<f32> =
             (0..s).flat_map(|i| (0..l).map(move |j| if j > i + before { NEVER } else { 0.0 })).collect();
-        let mask = HostTensor::f32(vec![1, 1, s, l], values)?;
-        scores = scores + DeviceTensor::upload(&mask, &device)?.float::<4>()?;
+        masks.push(DeviceTensor::upload(&HostTensor::f32(vec![1, 1, s, l], values)?, &device)?.float::<4>()?);
     }
-    let out = activation::softmax(scores.clone(), 3).matmul(v);
-    Ok((out, scores))
+    let mask = masks.into_iter().reduce(|a, b| a + b);
+    let (masked, weights) = match mask {
+        None => (bounded.clone(), activation::softmax(bounded.clone(), 3)),
+        Some(mask) => {
+            let masked = bounded.clone() + mask.clone();
+            let weights = activation::softmax(masked.clone(), 3);
+            let seeing = || mask.max_dim(3).greater_elem(NEVER / 2.0).float();
+            (masked, if rule.blind { weights * seeing() } else { weights })
+        }
+    };
+    let output = weights.clone().matmul(v);
+    Ok(Attended { output, scores: [products, bounded, masked, weights] })
 }
 
 /// A mask of truth values or numbers to add, as numbers to add that broadcast to four axes.
@@ -107,7 +118,8 @@ pub(super) fn additive(call: &mut Call<'_>, input: usize) -> Result<Option<Tenso
         let drop: Tensor<4, Bool> = t.bool::<4>()?.bool_not();
         return Ok(Some(drop.float().mul_scalar(NEVER)));
     }
-    t.float().map(Some)
+    // Masks often hold minus infinity, which a query that sees nothing would turn into no number.
+    Ok(Some(t.float::<4>()?.clamp_min(NEVER)))
 }
 
 /// The mask may be shorter than the keys: what it does not cover never counts.
@@ -120,10 +132,35 @@ fn padded(mask: Tensor<4>, keys: usize) -> Tensor<4> {
     Tensor::cat(vec![mask, rest], 3)
 }
 
-fn attention(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    if call.has(6) {
-        return Err(unsupported("lengths of the keys without padding"));
+/// What keeps queries from keys that lie behind the end of their own sequence or outside of their window; `before` keys come
+/// before the first query where sequences have no ends of their own.
+fn limits(call: &Call<'_>, before: usize, queries: usize, keys: usize) -> Result<Option<Tensor<4>>> {
+    let window = [call.int_or("left_window_size", -1), call.int_or("right_window_size", -1)];
+    let given = call.ints(6)?;
+    if given.is_none() && window == [-1, -1] {
+        return Ok(None);
     }
+    let (n, causal) = (queries as i64, call.flag("is_causal"));
+    let ends: Vec<(i64, i64)> = match given {
+        Some(ends) => ends.into_iter().map(|end| (end, end - n)).collect(),
+        None => vec![(keys as i64, before as i64)],
+    };
+    let mut values = Vec::with_capacity(made(&[ends.len(), queries, keys])?);
+    let [left, right] = window;
+    for &(end, before) in &ends {
+        for at in before..before + n {
+            let seen = |j: i64| {
+                let near = (left < 0 || at - j <= left) && (right < 0 || j - at <= right);
+                j < end && near && (!causal || j <= at)
+            };
+            values.extend((0..keys as i64).map(|j| if seen(j) { 0.0 } else { NEVER }));
+        }
+    }
+    let mask = HostTensor::f32(vec![ends.len(), 1, queries, keys], values)?;
+    DeviceTensor::upload(&mask, call.device)?.float().map(Some)
+}
+
+fn attention(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let apart = call.look(0)?.dims().len() == 4;
     let (hq, hk) = (length(call.int_or("q_num_heads", 0))?, length(call.int_or("kv_num_heads", 0))?);
     let q = split_heads(call.tensor(0)?, hq)?;
@@ -135,24 +172,26 @@ fn attention(call: &mut Call<'_>) -> Result<Vec<Value>> {
         k = Tensor::cat(vec![past_k.float()?, k], 2);
         v = Tensor::cat(vec![past_v.float()?, v], 2);
     }
-    let keys = k.dims().into_iter().nth(2).unwrap_or(1);
-    let bias = additive(call, 3)?.map(|m| padded(m, keys)).into_iter().collect();
-    let mode = call.int_or("qk_matmul_output_mode", 0);
+    let ([_, _, queries, _], [_, _, keys, _]) = (q.dims(), k.dims());
+    let own = additive(call, 3)?.map(|m| padded(m, keys));
     let rule = Rule {
         scale: call.node.float("scale"),
         softcap: call.float_or("softcap", 0.0),
-        cap_first: false,
-        causal: call.flag("is_causal").then_some(before),
-        bias,
+        causal: (call.flag("is_causal") && !call.has(6)).then_some(before),
+        bias: own.into_iter().chain(limits(call, before, queries, keys)?).collect(),
+        blind: true,
     };
-    if call.node.output(3).is_some() && mode != 3 {
-        return Err(unsupported("scores as an output, other than behind the softmax"));
-    }
-    let (y, scores) = attend(Operands { q, k: k.clone(), v: v.clone() }, rule)?;
-    let y = if apart { y.into() } else { join_heads(y)? };
-    let mut out = one(y)?;
-    out.push(DeviceTensor::from(k).into());
-    out.push(DeviceTensor::from(v).into());
-    out.push(DeviceTensor::from(activation::softmax(scores, 3)).into());
-    Ok(out)
+    let done = attend(Operands { q, k: k.clone(), v: v.clone() }, rule)?;
+    let y = if apart { done.output.into() } else { join_heads(done.output)? };
+    let shown = length(call.int_or("qk_matmul_output_mode", 0))?;
+    let [products, bounded, masked, weights] = done.scores;
+    let shown = match shown {
+        0 => products,
+        1 => bounded,
+        2 => masked,
+        3 => weights,
+        n => return Err(bad_attribute(format!("qk_matmul_output_mode {n} is unknown"))),
+    };
+    let rest = [DeviceTensor::from(k), DeviceTensor::from(v), DeviceTensor::from(shown)];
+    Ok([y].into_iter().chain(rest).map(Value::from).collect())
 }

@@ -1,9 +1,9 @@
 //! Concat and Split.
 
-use super::{Call, Forward, axis_of, bad_shape, host, length, lengths, one, slice};
+use super::{Call, Forward, axis_of, bad_shape, length, lengths, one, slice};
 use crate::tensor::{DeviceTensor, Kind, by_rank};
 use crate::value::{HostData, HostTensor, Value};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use lopper_core::{Code, Error, Result};
 
 pub(super) fn find(op: &str) -> Option<Forward> {
@@ -17,8 +17,14 @@ pub(super) fn find(op: &str) -> Option<Forward> {
 fn concat(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let count = call.len();
     let parts = (0..count).map(|i| call.take(i)).collect::<Result<Vec<_>>>()?;
+    let rank = parts.first().map_or(0, |p| p.dims().len());
+    let axis = axis_of(call.int_or("axis", 1), rank)?;
+    one(joined(parts, axis, call.device)?)
+}
+
+/// Values one behind the other along an axis.
+pub(super) fn joined(parts: Vec<Value>, axis: usize, device: &Device) -> Result<Value> {
     let first = parts.first().map(Value::dims).unwrap_or_default();
-    let axis = axis_of(call.int_or("axis", 1), first.len())?;
     for part in &parts {
         let dims = part.dims();
         let fits =
@@ -29,13 +35,10 @@ fn concat(call: &mut Call<'_>) -> Result<Vec<Value>> {
     }
     if parts.iter().all(|p| p.host().is_some()) {
         let hosts: Vec<&HostTensor> = parts.iter().filter_map(Value::host).collect();
-        return one(join(&hosts, axis, &first)?);
+        return join(&hosts, axis, &first).map(Value::from);
     }
-    let mut device = Vec::with_capacity(parts.len());
-    for part in parts.into_iter().filter(|p| !p.dims().contains(&0)) {
-        device.push(part.on(call.device)?);
-    }
-    one(join_device(device, axis)?)
+    let parts = parts.into_iter().filter(|p| !p.dims().contains(&0)).map(|p| p.on(device));
+    join_device(parts.collect::<Result<_>>()?, axis).map(Value::from)
 }
 
 /// Joins device tensors of one rank along an axis.
@@ -109,10 +112,7 @@ fn split(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let mut out = Vec::with_capacity(sizes.len());
     for size in sizes {
         let rows: Vec<usize> = (start..start + size).collect();
-        out.push(match &x {
-            Value::Host(h) => host::take(&h.tensor, axis, &rows)?.into(),
-            Value::Device(t) => slice::take((**t).clone(), axis, &rows, call.device)?.into(),
-        });
+        out.push(slice::take_value(x.clone(), axis, &rows, call.device)?);
         start += size;
     }
     Ok(out)

@@ -1,8 +1,10 @@
 //! Values that come from shapes and numbers rather than from data.
 
+use super::host::wrapped;
 use super::{Call, Forward, bad_attribute, lengths, one, unsupported};
 use crate::tensor::{DeviceTensor, Kind, by_rank, count};
 use crate::value::{HostData, HostTensor, Value};
+use burn::tensor::{Int, Tensor};
 use lopper_core::onnx::{DataType, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
 
@@ -77,7 +79,7 @@ fn cast(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let to = i32::try_from(call.int_or("to", 0)).unwrap_or(0);
     let to = DataType::from_number(to)?;
     let x = call.take(0)?;
-    one(convert(x, kind_of(to)?)?)
+    one(convert(x, kind_of(to)?, Some(to))?)
 }
 
 fn cast_like(call: &mut Call<'_>) -> Result<Vec<Value>> {
@@ -90,7 +92,7 @@ fn cast_like(call: &mut Call<'_>) -> Result<Vec<Value>> {
         },
     };
     let x = call.take(0)?;
-    one(convert(x, like)?)
+    one(convert(x, like, call.dtype)?)
 }
 
 fn kind_of(t: DataType) -> Result<Kind> {
@@ -103,7 +105,7 @@ fn kind_of(t: DataType) -> Result<Kind> {
 }
 
 /// Another element type. All real numbers are float32 here, all whole ones 64-bit.
-fn convert(x: Value, to: Kind) -> Result<Value> {
+fn convert(x: Value, to: Kind, dtype: Option<DataType>) -> Result<Value> {
     match x {
         Value::Host(h) => {
             let data = match to {
@@ -111,15 +113,19 @@ fn convert(x: Value, to: Kind) -> Result<Value> {
                 Kind::Int => HostData::I64(h.tensor.data.to_i64()),
                 Kind::Bool => HostData::Bool(h.tensor.data.to_bool()),
             };
-            HostTensor::new(h.tensor.dims.clone(), data).map(Value::from)
+            HostTensor::new(h.tensor.dims.clone(), data).map(|t| wrapped(t, dtype).into())
         }
         Value::Device(t) if t.kind() == to => Ok(Value::Device(t)),
         Value::Device(t) => {
             let dims = t.dims();
+            let narrow = dtype.filter(|t| t.is_integer() && t.bits() <= 16);
             let y: DeviceTensor = by_rank!(t.rank(), D => Ok(match (t.kind(), to) {
                 (Kind::Int, Kind::Float) => t.int::<D>()?.float().into(),
                 (Kind::Bool, Kind::Float) => t.bool::<D>()?.float().into(),
-                (Kind::Float, Kind::Int) => t.float::<D>()?.int().into(),
+                (Kind::Float, Kind::Int) => match narrow {
+                    Some(to) => cut(t.float::<D>()?.int(), to).into(),
+                    None => t.float::<D>()?.int().into(),
+                },
                 (Kind::Bool, Kind::Int) => t.bool::<D>()?.int().into(),
                 (Kind::Int, Kind::Bool) => t.int::<D>()?.not_equal_elem(0).into(),
                 (_, _) => t.float::<D>()?.not_equal_elem(0.0).into(),
@@ -127,4 +133,12 @@ fn convert(x: Value, to: Kind) -> Result<Value> {
             Ok(y.reshape(&dims)?.into())
         }
     }
+}
+
+/// Whole numbers cut down to the bits of a type of at most 16.
+fn cut<const D: usize>(t: Tensor<D, Int>, to: DataType) -> Tensor<D, Int> {
+    let span = 1_i64 << to.bits();
+    let unsigned = matches!(to, DataType::Uint2 | DataType::Uint4 | DataType::Uint8 | DataType::Uint16);
+    let least = if unsigned { 0 } else { -span / 2 };
+    t.sub_scalar(least).remainder_scalar(span).add_scalar(least)
 }

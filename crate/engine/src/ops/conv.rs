@@ -1,12 +1,14 @@
 //! Conv and ConvTranspose.
 
 use super::{Call, Forward, MOST, array, bad_shape, lengths, one, small, unsupported};
+use crate::kernels::convolve;
 use crate::tensor::{DeviceTensor, count};
 use crate::value::Value;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{Slice, Tensor, module};
 use lopper_core::Result;
 use lopper_core::graph::Node;
+use lopper_kernels::Geometry;
 
 pub(super) fn find(op: &str) -> Option<Forward> {
     Some(match op {
@@ -69,6 +71,40 @@ impl Window {
         }
     }
 
+    /// Lengths of the output's spatial axes.
+    fn output(&self, input: &[usize]) -> Vec<usize> {
+        let padded = input.iter().zip(&self.pads).map(|(n, (b, e))| n + b + e);
+        padded
+            .zip(self.spans())
+            .zip(&self.strides)
+            .map(|((n, span), stride)| n.saturating_sub(span) / stride + 1)
+            .collect()
+    }
+
+    /// The same over two axes for the CPU's kernels, from images, groups, and channels and filters of a group;
+    /// nothing over three axes.
+    fn geometry(&self, sizes: [usize; 4], input: &[usize], output: &[usize]) -> Option<Geometry> {
+        let [images, groups, channels, filters] = sizes;
+        let two = |list: &[usize], missing: usize| match list {
+            [one] => Some([missing, *one]),
+            [one, two] => Some([*one, *two]),
+            _ => None,
+        };
+        let begin: Vec<usize> = self.pads.iter().map(|(begin, _)| *begin).collect();
+        Some(Geometry {
+            images,
+            groups,
+            channels,
+            filters,
+            input: two(input, 1)?,
+            output: two(output, 1)?,
+            kernel: two(&self.kernel, 1)?,
+            stride: two(&self.strides, 1)?,
+            dilation: two(&self.dilations, 1)?,
+            begin: two(&begin, 0)?,
+        })
+    }
+
     /// Input positions from a window's first to its last.
     pub(super) fn spans(&self) -> Vec<usize> {
         self.kernel.iter().zip(&self.dilations).map(|(k, d)| (k - 1) * d + 1).collect()
@@ -125,6 +161,13 @@ fn conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let window = Window::of(call.node, kernel.to_vec(), input)?;
     window.check(batch * channels.max(filters), input)?;
     let bias = check_bias(bias, filters)?;
+    let output = window.output(input);
+    let (channels, filters) = (channels / groups, filters / groups);
+    if let Some(geometry) = window.geometry([batch, groups, channels, filters], input, &output)
+        && let Some(y) = on_cpu(&x, &w, bias.as_ref(), geometry, false)?
+    {
+        return one(y);
+    }
     one(match input.len() {
         1 => DeviceTensor::from(module::conv1d(x.float()?, w.float()?, bias, window.options::<1>(groups)?)),
         2 => module::conv2d(x.float()?, w.float()?, bias, window.options::<2>(groups)?).into(),
@@ -136,6 +179,38 @@ fn conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
         }
         n => return Err(unsupported(format!("a convolution over {n} axes; at most 3 are supported"))),
     })
+}
+
+/// The sizes of a convolution from the shapes of its input and weights; nothing over three axes.
+pub(crate) fn geometry(node: &Node, x: &[usize], w: &[usize]) -> Result<Option<Geometry>> {
+    let (batch, channels, input) = spatial(x)?;
+    let (filters, per_group, kernel) = spatial(w)?;
+    let groups = check_groups(node, channels, filters, per_group, false)?;
+    let window = Window::of(node, kernel.to_vec(), input)?;
+    window.check(batch * channels.max(filters), input)?;
+    Ok(window.geometry([batch, groups, channels / groups, filters / groups], input, &window.output(input)))
+}
+
+/// A convolution over one or two axes by the CPU's own kernels; nothing on another device.
+fn on_cpu(
+    x: &DeviceTensor,
+    w: &DeviceTensor,
+    bias: Option<&Tensor<1>>,
+    geometry: Geometry,
+    transposed: bool,
+) -> Result<Option<DeviceTensor>> {
+    let planes = |t: &DeviceTensor| -> Result<Tensor<4>> {
+        match *t.dims().as_slice() {
+            [images, channels, length] => t.clone().reshape(&[images, channels, 1, length])?.float(),
+            _ => t.clone().float(),
+        }
+    };
+    let Some(y) = convolve(&planes(x)?, &planes(w)?, bias, geometry, transposed) else { return Ok(None) };
+    let y = DeviceTensor::from(y);
+    match (x.dims().len(), y.dims().as_slice()) {
+        (3, &[images, channels, _, length]) => y.reshape(&[images, channels, length]).map(Some),
+        _ => Ok(Some(y)),
+    }
 }
 
 fn check_bias(bias: Option<DeviceTensor>, filters: usize) -> Result<Option<Tensor<1>>> {
@@ -163,6 +238,21 @@ fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<Value>> {
         full.push(grown(n, stride, span + extra)?);
     }
     count(&full)?;
+    let output: Vec<usize> = full
+        .iter()
+        .skip(2)
+        .zip(window.strides.iter().zip(&window.pads))
+        .map(|(full, (stride, (begin, end)))| full.saturating_sub(stride + begin + end))
+        .collect();
+    if output.contains(&0) {
+        return Err(bad_shape("padding takes the whole output away"));
+    }
+    // It is the gradient by the input of the convolution that goes the other way.
+    if let Some(geometry) = window.geometry([batch, groups, per_group, channels / groups], &output, input)
+        && let Some(y) = on_cpu(&x, &w, bias.as_ref(), geometry, true)?
+    {
+        return one(y);
+    }
     let symmetric = window.pads.iter().all(|(b, e)| b == e);
     // What cannot be said to burn is cut off afterwards.
     let inside = window.pads.iter().map(|&(b, _)| if symmetric { b } else { 0 }).collect::<Vec<_>>();
@@ -195,9 +285,6 @@ fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<Value>> {
     }
     let mut slices = vec![Slice::full(); 2];
     for (&n, &(begin, end)) in y.dims().iter().skip(2).zip(&window.pads) {
-        if begin + end >= n {
-            return Err(bad_shape("padding takes the whole output away"));
-        }
         slices.push(Slice::new(begin as isize, Some((n - end) as isize), 1));
     }
     one(y.slice(&slices)?)

@@ -3,7 +3,7 @@
 use super::conv::Window;
 use super::{Call, Forward, array, bad_shape, length, one, unsupported};
 use crate::tensor::{DeviceTensor, count};
-use crate::value::Value;
+use crate::value::{HostTensor, Value};
 use burn::tensor::ops::{ConvOptions, DeformConvOptions};
 use burn::tensor::{Tensor, activation, module};
 use lopper_core::Result;
@@ -80,8 +80,9 @@ fn causal_conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
     if call.node.output(1).is_none() {
         return one(DeviceTensor::from(y));
     }
-    if k == 1 {
-        return Err(unsupported("an empty state"));
-    }
-    Ok(vec![DeviceTensor::from(y).into(), DeviceTensor::from(all.narrow(2, steps, k - 1)).into()])
+    let state = match k {
+        1 => HostTensor::f32(vec![n, channels, 0], Vec::new())?.into(),
+        _ => DeviceTensor::from(all.narrow(2, steps, k - 1)).into(),
+    };
+    Ok(vec![DeviceTensor::from(y).into(), state])
 }

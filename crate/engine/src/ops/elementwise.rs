@@ -1,9 +1,10 @@
 //! Activations and arithmetic that work element by element.
 
 use super::{Call, Forward, Mode, bad_attribute, host, one, unsupported};
-use crate::tensor::{DeviceTensor, Kind, broadcast, by_rank, pad_rank};
+use crate::tensor::{DeviceTensor, Kind, broadcast, by_rank, count, pad_rank};
 use crate::value::{HostData, HostTensor, Value};
 use burn::tensor::{Distribution, Tensor, activation};
+use lopper_core::onnx::DataType;
 use lopper_core::{Code, Error, Result};
 
 pub(super) fn find(op: &str) -> Option<Forward> {
@@ -22,6 +23,7 @@ pub(super) fn find(op: &str) -> Option<Forward> {
         "PRelu" => prelu,
         "Identity" => |call| Ok(vec![call.take(0)?]),
         "Dropout" => dropout,
+        "BitCast" => bit_cast,
         _ => return None,
     })
 }
@@ -29,7 +31,7 @@ pub(super) fn find(op: &str) -> Option<Forward> {
 fn unary(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let op = call.node.op_type.as_str();
     if let Some(y) = call.peek(0).and_then(Value::host).and_then(|t| host::unary(op, t)) {
-        return one(y);
+        return one(host::wrapped(y, call.dtype));
     }
     if op == "Not" {
         let x = call.take(0)?.on(call.device)?;
@@ -110,7 +112,7 @@ fn combine(call: &Call<'_>, op: &str, a: Value, b: Value) -> Result<Value> {
         op => op,
     };
     if let (Some(x), Some(y)) = (a.host(), b.host()) {
-        return host::binary(op, x, y).map(Value::from);
+        return host::binary(op, x, y).map(|y| host::wrapped(y, call.dtype).into());
     }
     let dims = broadcast(&a.dims(), &b.dims())?;
     let exponent = if op == "Pow" {
@@ -309,7 +311,10 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<Value>> {
         return Err(unsupported("training_mode outside of training: export the model for inference"));
     }
     if !train || ratio == 0.0 {
-        return Ok(vec![call.take(0)?]);
+        let x = call.take(0)?;
+        let dims = x.dims();
+        let kept = HostTensor::new(dims.clone(), HostData::Bool(vec![true; count(&dims)?]))?;
+        return Ok(if call.node.output(1).is_some() { vec![x, kept.into()] } else { vec![x] });
     }
     let keep = 1.0 - ratio;
     let x = call.tensor(0)?;
@@ -351,4 +356,23 @@ fn swiglu(call: &mut Call<'_>) -> Result<Vec<Value>> {
         let y = gate.clone() * activation::sigmoid(gate.mul_scalar(alpha)) * x.float::<D>()?;
         one(shaped(&dims, y.into())?)
     })
+}
+
+/// The same bits as numbers of another type of the same size.
+fn bit_cast(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let t = call.read(0)?;
+    let to = call.dtype.ok_or_else(|| bad_attribute("the type to cast to is not known"))?;
+    let data = match (t.data, to) {
+        (HostData::F32(v), DataType::Int32 | DataType::Uint32) => {
+            HostData::I64(v.into_iter().map(|x| i64::from(x.to_bits())).collect())
+        }
+        (HostData::I64(v), DataType::Float) => HostData::F32(v.into_iter().map(|x| f32::from_bits(x as u32)).collect()),
+        (HostData::I64(v), DataType::Double) => {
+            HostData::F32(v.into_iter().map(|x| f64::from_bits(x as u64) as f32).collect())
+        }
+        (HostData::I64(v), DataType::Bool) => HostData::Bool(v.into_iter().map(|x| x != 0).collect()),
+        (data @ (HostData::I64(_) | HostData::Bool(_)), to) if to.is_integer() => HostData::I64(data.to_i64()),
+        (_, to) => return Err(unsupported(format!("these bits as {}", to.name()))),
+    };
+    one(host::wrapped(HostTensor::new(t.dims, data)?, call.dtype))
 }

@@ -20,6 +20,7 @@ pub(super) fn find(op: &str) -> Option<Forward> {
         "FusedMatMul" | "TransposeMatMul" => matmul,
         "FusedGemm" => gemm,
         "FusedConv" => conv,
+        "Inverse" => inverse,
         _ => return None,
     })
 }
@@ -226,4 +227,19 @@ fn conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
         y = sum(y, z)?;
     }
     activated(call, y)
+}
+
+/// Inverses of square matrices.
+fn inverse(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let t = call.read(0)?;
+    let [.., rows, columns] = t.dims.as_slice() else { return Err(bad_shape("a matrix is needed")) };
+    if rows != columns || *rows == 0 {
+        return Err(bad_shape(format!("the inverse of a matrix of shape {:?}", t.dims)));
+    }
+    let mut values = Vec::with_capacity(t.data.len());
+    for m in t.data.to_f32().chunks(rows * columns) {
+        let found = super::solve::eliminated(m, *rows).1.ok_or_else(|| bad_shape("a matrix has no inverse"))?;
+        values.extend(found.into_iter().map(|v| v as f32));
+    }
+    one(crate::value::HostTensor::f32(t.dims.clone(), values)?)
 }

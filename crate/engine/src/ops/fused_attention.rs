@@ -91,8 +91,8 @@ fn multi_head(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let keys = k.dims().into_iter().nth(2).unwrap_or(1);
     let bias = [key_mask(call, 4, keys)?, additive(call, 5)?].into_iter().flatten().collect();
     let causal = call.flag("unidirectional").then_some(before);
-    let rule = Rule { scale: scale(call), softcap: 0.0, cap_first: false, causal, bias };
-    let (y, _) = attend(Operands { q, k: k.clone(), v: v.clone() }, rule)?;
+    let rule = Rule { scale: scale(call), softcap: 0.0, causal, bias, blind: false };
+    let y = attend(Operands { q, k: k.clone(), v: v.clone() }, rule)?.output;
     let mut out = one(join_heads(y)?)?;
     out.push(DeviceTensor::from(k).into());
     out.push(DeviceTensor::from(v).into());
@@ -128,8 +128,8 @@ fn packed(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let keys = k.dims().into_iter().nth(2).unwrap_or(1);
     let bias = [key_mask(call, 3, keys)?, additive(call, 5)?].into_iter().flatten().collect();
     let causal = call.flag("unidirectional").then_some(0);
-    let rule = Rule { scale: scale(call), softcap: 0.0, cap_first: false, causal, bias };
-    let (y, _) = attend(Operands { q, k, v }, rule)?;
+    let rule = Rule { scale: scale(call), softcap: 0.0, causal, bias, blind: false };
+    let y = attend(Operands { q, k, v }, rule)?.output;
     one(join_heads(y)?)
 }
 
@@ -174,14 +174,9 @@ fn group_query(call: &mut Call<'_>) -> Result<Vec<Value>> {
         (Some(pk), Some(pv)) => (Tensor::cat(vec![pk.float()?, k], 2), Tensor::cat(vec![pv.float()?, v], 2)),
         _ => (k, v),
     };
-    let rule = Rule {
-        scale: scale(call),
-        softcap: call.float_or("softcap", 0.0),
-        cap_first: true,
-        causal: Some(before),
-        bias,
-    };
-    let (y, _) = attend(Operands { q, k: k.clone(), v: v.clone() }, rule)?;
+    let rule =
+        Rule { scale: scale(call), softcap: call.float_or("softcap", 0.0), causal: Some(before), bias, blind: false };
+    let y = attend(Operands { q, k: k.clone(), v: v.clone() }, rule)?.output;
     let mut out = one(join_heads(y)?)?;
     out.push(DeviceTensor::from(k).into());
     out.push(DeviceTensor::from(v).into());

@@ -3,6 +3,7 @@
 use super::{bad_shape, unsupported};
 use crate::tensor::{broadcast, count, pad_rank};
 use crate::value::{HostData, HostTensor};
+use lopper_core::onnx::DataType;
 use lopper_core::{Code, Error, Result};
 
 /// For every position of `dims` the position in a tensor of shape `from` that is repeated to it.
@@ -81,7 +82,10 @@ fn floats(op: &str, x: &[f32], y: &[f32]) -> Option<HostData> {
         "Pow" => HostData::F32(zip(x, y, f32::powf)),
         "Min" => HostData::F32(zip(x, y, f32::min)),
         "Max" => HostData::F32(zip(x, y, f32::max)),
-        "Mod" => HostData::F32(zip(x, y, |a, b| (a % b + b) % b)),
+        "Mod" => HostData::F32(zip(x, y, |a, b| {
+            let rest = a % b;
+            if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+        })),
         "FMod" => HostData::F32(zip(x, y, |a, b| a % b)),
         _ => HostData::Bool(compare(op, x, y)?),
     })
@@ -100,12 +104,38 @@ fn integers(op: &str, x: &[i64], y: &[i64]) -> Result<Option<HostData>> {
         "BitwiseAnd" => HostData::I64(zip(x, y, |a, b| a & b)),
         "BitwiseOr" => HostData::I64(zip(x, y, |a, b| a | b)),
         "BitwiseXor" => HostData::I64(zip(x, y, |a, b| a ^ b)),
-        "ShiftLeft" => try_zip(x, y, |a, b| a.checked_shl(u32::try_from(b).ok()?))?,
-        "ShiftRight" => try_zip(x, y, |a, b| a.checked_shr(u32::try_from(b).ok()?))?,
+        "ShiftLeft" => HostData::I64(zip(x, y, |a, b| shift(b, 64).map_or(0, |b| a.checked_shl(b).unwrap_or(0)))),
+        "ShiftRight" => HostData::I64(zip(x, y, |a, b| shift(b, 63).map_or(a >> 63, |b| a >> b))),
         "Min" => HostData::I64(zip(x, y, i64::min)),
         "Max" => HostData::I64(zip(x, y, i64::max)),
         _ => return Ok(compare(op, x, y).map(HostData::Bool)),
     }))
+}
+
+/// A number of places below a limit.
+fn shift(places: i64, limit: u32) -> Option<u32> {
+    u32::try_from(places).ok().filter(|&n| n < limit)
+}
+
+/// Whole numbers cut down to the bits of their type, as its arithmetic does.
+pub(super) fn wrapped(mut t: HostTensor, dtype: Option<DataType>) -> HostTensor {
+    let cut: Option<fn(i64) -> i64> = match dtype {
+        Some(DataType::Int8) => Some(|v| i64::from(v as i8)),
+        Some(DataType::Int16) => Some(|v| i64::from(v as i16)),
+        Some(DataType::Int32) => Some(|v| i64::from(v as i32)),
+        Some(DataType::Uint8) => Some(|v| i64::from(v as u8)),
+        Some(DataType::Uint16) => Some(|v| i64::from(v as u16)),
+        Some(DataType::Uint32) => Some(|v| i64::from(v as u32)),
+        Some(DataType::Int4) => Some(|v| (v << 60) >> 60),
+        Some(DataType::Uint4) => Some(|v| v & 15),
+        Some(DataType::Int2) => Some(|v| (v << 62) >> 62),
+        Some(DataType::Uint2) => Some(|v| v & 3),
+        _ => None,
+    };
+    if let (HostData::I64(values), Some(cut)) = (&mut t.data, cut) {
+        values.iter_mut().for_each(|v| *v = cut(*v));
+    }
+    t
 }
 
 fn compare<T: Copy + PartialOrd>(op: &str, x: &[T], y: &[T]) -> Option<Vec<bool>> {

@@ -5,6 +5,7 @@
 mod attention;
 mod concat;
 mod constant;
+mod control;
 mod conv;
 mod deform;
 mod einsum;
@@ -13,6 +14,7 @@ mod fused;
 mod fused_attention;
 mod host;
 mod indexed;
+mod loss;
 mod matmul;
 mod norm;
 mod pick;
@@ -25,10 +27,12 @@ mod reshape;
 mod resize;
 mod rnn;
 mod rotary;
+mod sample;
 mod select;
 mod signal;
 mod slice;
 mod softmax;
+mod solve;
 mod windows;
 
 use crate::tensor::DeviceTensor;
@@ -37,6 +41,7 @@ use burn::tensor::{Device, Tensor};
 use lopper_core::graph::{Graph, Node, ValueId};
 use lopper_core::onnx::DataType;
 
+pub(crate) use conv::geometry;
 use lopper_core::{Code, Error, Result};
 pub(crate) use norm::scale_shift;
 
@@ -45,9 +50,14 @@ pub(crate) type Forward = fn(&mut Call<'_>) -> Result<Vec<Value>>;
 
 /// The forward of a node's operator.
 pub(crate) fn find(node: &Node) -> Option<Forward> {
-    match node.domain.as_str() {
-        "" => standard(&node.op_type),
-        "com.microsoft" => microsoft(&node.op_type),
+    named(&node.domain, &node.op_type).filter(|_| node.bodies().all(control::runnable))
+}
+
+/// The forward of an operator.
+pub(crate) fn named(domain: &str, op: &str) -> Option<Forward> {
+    match domain {
+        "" => standard(op),
+        "com.microsoft" => microsoft(op),
         _ => None,
     }
 }
@@ -72,6 +82,7 @@ fn standard(op: &str) -> Option<Forward> {
         deform::find,
         einsum::find,
         indexed::find,
+        loss::find,
         region::find,
         select::find,
         signal::find,
@@ -87,6 +98,7 @@ fn standard(op: &str) -> Option<Forward> {
         softmax::find,
         resize::find,
         constant::find,
+        control::find,
         rnn::find,
         attention::find,
         rotary::find,
@@ -128,18 +140,28 @@ pub(crate) struct Call<'a> {
     pub(crate) mode: &'a mut Mode,
     /// Element type of the first output, where the graph tells it.
     pub(crate) dtype: Option<DataType>,
+    /// The node's own inputs, then what its bodies read.
     inputs: Vec<Option<Value>>,
+    /// Names of what its bodies read.
+    captures: Vec<String>,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(node: &'a Node, device: &'a Device, mode: &'a mut Mode, inputs: Vec<Option<Value>>) -> Self {
-        Self { node, device, mode, dtype: None, inputs }
+        Self { node, device, mode, dtype: None, inputs, captures: Vec::new() }
     }
 
-    /// The same call with the element type of its first output.
+    /// The same call with what the graph knows of its node's values.
     pub(crate) fn typed(self, graph: &Graph) -> Self {
         let dtype = self.node.output(0).and_then(|v| graph.values[v].dtype);
-        Self { dtype, ..self }
+        let captures = self.node.captures.iter().map(|&v| graph.values[v].name.clone()).collect();
+        Self { dtype, captures, ..self }
+    }
+
+    /// What the node's bodies read, by name.
+    pub(crate) fn captured(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let values = self.inputs.iter().skip(self.node.inputs.len());
+        self.captures.iter().zip(values).filter_map(|(name, v)| Some((name.as_str(), v.as_ref()?)))
     }
 
     /// Whether an input is given.
@@ -193,6 +215,24 @@ impl<'a> Call<'a> {
                 format!("input {i} depends on the contents of the data; only constants and shapes are supported here"),
             )
         })
+    }
+
+    /// An input whose contents decide what is computed, wherever it lives.
+    pub(crate) fn read(&self, i: usize) -> Result<HostTensor> {
+        self.contents(self.look(i)?).map_err(|e| e.at(format!("input {i}")))
+    }
+
+    /// The contents of a value that decides what is computed, wherever it lives.
+    pub(crate) fn contents(&self, value: &Value) -> Result<HostTensor> {
+        match value {
+            Value::Host(h) => Ok(h.tensor.clone()),
+            Value::Device(_) if matches!(self.mode, Mode::Train(_)) => {
+                Err(unsupported("training through what depends on the contents of the data"))
+            }
+            Value::Device(t) => t.now().ok_or_else(|| {
+                unsupported("what is computed depends on the contents of the data, which only the CPU can follow")
+            })?,
+        }
     }
 
     /// Whether every given input is on the host.

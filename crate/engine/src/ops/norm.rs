@@ -2,6 +2,7 @@
 
 use super::reduce::over;
 use super::{Call, Forward, Mode, Statistics, axis_of, bad_attribute, bad_shape, length, one, unsupported};
+use crate::kernels;
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::Value;
 use burn::tensor::{Shape, Tensor, module};
@@ -75,14 +76,20 @@ fn batch_norm_train(call: &mut Call<'_>, epsilon: f64) -> Result<Vec<Value>> {
     let count = dims.iter().product::<usize>() / dims.get(1).copied().unwrap_or(1).max(1);
     let momentum = call.float_or("momentum", 0.9);
     let (output, mean, variance) = by_rank!(dims.len(), D => {
-        let y = module::batch_norm_train(x.float::<D>()?, scale.float()?, shift.float()?, epsilon);
-        Ok((DeviceTensor::from(y.output), y.mean, y.variance))
+        let (x, scale, shift) = (x.float::<D>()?, scale.float()?, shift.float()?);
+        Ok(match kernels::batch_norm_train(&x, &scale, &shift, epsilon) {
+            Some((y, [mean, variance])) => (DeviceTensor::from(y), mean, variance),
+            None => {
+                let y = module::batch_norm_train(x, scale, shift, epsilon);
+                (y.output.into(), y.mean.inner(), y.variance.inner())
+            }
+        })
     })?;
     // The running variance is the unbiased estimate; with one value a channel there is none, and the biased one stands in.
     let unbiased = count as f64 / (count.max(2) - 1) as f64;
     if let Mode::Train(statistics) = call.mode {
-        let variance = variance.inner().mul_scalar(unbiased);
-        statistics.push(Statistics { mean_of, variance_of, mean: mean.inner(), variance, momentum });
+        let variance = variance.mul_scalar(unbiased);
+        statistics.push(Statistics { mean_of, variance_of, mean, variance, momentum });
     }
     one(output)
 }
@@ -108,8 +115,17 @@ fn layer_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let axis = axis_of(call.int_or("axis", -1), dims.len())?;
     let scale = row(scale, &dims, axis)?;
     let bias = bias.map(|b| row(b, &dims, axis)).transpose()?;
-    let y = module::layer_norm(rows(x, axis)?, scale, bias, epsilon);
-    one(DeviceTensor::from(y).reshape(&dims)?)
+    let x = rows(x, axis)?;
+    let mut out = Vec::new();
+    if call.node.output(1).is_some() || call.node.output(2).is_some() {
+        let kept: Vec<usize> = dims.iter().enumerate().map(|(i, &d)| if i < axis { d } else { 1 }).collect();
+        let (variance, mean) = x.clone().var_mean_bias(1);
+        out.push(DeviceTensor::from(mean).reshape(&kept)?.into());
+        out.push(DeviceTensor::from(variance.add_scalar(epsilon).sqrt().recip()).reshape(&kept)?.into());
+    }
+    let y = module::layer_norm(x, scale, bias, epsilon);
+    out.insert(0, DeviceTensor::from(y).reshape(&dims)?.into());
+    Ok(out)
 }
 
 fn rms_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
@@ -174,8 +190,10 @@ fn lp_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
             2 => x.clone().square().sum_dim(axis).sqrt(),
             _ => return Err(unsupported(format!("a norm of order {p}"))),
         };
+        // Where all are zero the result is zero.
+        let none = norm.clone().equal_elem(0.0);
         let shape: Shape = x.shape();
-        one(DeviceTensor::from(x / norm.expand::<D, Shape>(shape)))
+        one(DeviceTensor::from(x / norm.mask_fill(none, 1.0).expand::<D, Shape>(shape)))
     })
 }
 

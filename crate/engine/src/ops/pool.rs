@@ -1,6 +1,7 @@
 //! Pooling over windows and over whole maps.
 
 use super::conv::Window;
+use super::quantize::real;
 use super::{Call, Forward, array, bad_shape, one, small, unsupported, windows};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::Value;
@@ -31,7 +32,7 @@ fn window(call: &Call<'_>, dims: &[usize]) -> Result<Window> {
 
 fn max_pool(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let ceil = call.flag("ceil_mode");
-    let x = call.tensor(0)?;
+    let x = real(call, 0)?;
     let dims = x.dims();
     let w = window(call, &dims)?;
     if dims.len() > 4 || call.node.output(1).is_some() {

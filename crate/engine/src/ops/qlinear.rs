@@ -28,6 +28,7 @@ pub(super) fn find_microsoft(op: &str) -> Option<Forward> {
         "QLinearConcat" => concat,
         "DynamicQuantizeMatMul" => dynamic,
         "MatMulIntegerToFloat" => to_float,
+        "QAttention" => attention,
         _ => return None,
     })
 }
@@ -181,4 +182,17 @@ fn dynamic(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let bias = optional(call, 4)?;
     let y = run(call, super::matmul::find, "MatMul", vec![Some(a), Some(b)])?;
     biased(y, bias)
+}
+
+/// An Attention with packed weights, of what the quantised numbers stand for.
+fn attention(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    if call.has(8) {
+        return Err(unsupported("a cache inside of a QAttention"));
+    }
+    let (x, w) = (value_of(call, 0, 3, 6, -1)?, value_of(call, 1, 4, 7, -1)?);
+    let bias = optional(call, 2)?.map(Value::from);
+    let mask = if call.has(5) { Some(call.take(5)?) } else { None };
+    let forward = super::fused_attention::find("Attention").ok_or_else(|| unsupported("QAttention"))?;
+    let inputs = vec![Some(x.into()), Some(w.into()), bias, mask];
+    forward(&mut Call::new(call.node, call.device, call.mode, inputs))
 }

@@ -1,5 +1,6 @@
 //! Reductions over axes.
 
+use super::pick::{made, place, strides};
 use super::{Call, Forward, axis_of, one, unsupported};
 use crate::tensor::DeviceTensor;
 use crate::value::{HostData, HostTensor, Value};
@@ -36,21 +37,71 @@ fn reduce(call: &mut Call<'_>) -> Result<Vec<Value>> {
         })
         .collect();
     let op = call.node.op_type.as_str();
-    if let Some(HostTensor { data: HostData::I64(v), .. }) = call.look(0)?.host() {
-        return one(HostTensor::i64(out, vec![whole(op, v, &axes, &dims)?])?);
+    if let Some(t) = call.look(0)?.host().filter(|t| t.as_f32().is_none() || t.data.is_empty()) {
+        return one(on_host(op, t, &axes, out)?);
     }
     let x = call.tensor(0)?;
     one(over(op, x, &dims, &axes)?.reshape(&out)?)
 }
 
-/// Shape arithmetic reduces lists of whole numbers to one.
-fn whole(op: &str, v: &[i64], axes: &[usize], dims: &[usize]) -> Result<i64> {
+/// Reductions of whole numbers and truth values, and of nothing at all, which a device cannot hold.
+fn on_host(op: &str, t: &HostTensor, axes: &[usize], out: Vec<usize>) -> Result<HostTensor> {
+    let kept: Vec<usize> = t.dims.iter().enumerate().map(|(i, &d)| if axes.contains(&i) { 1 } else { d }).collect();
+    let (steps, own) = (strides(&t.dims), strides(&kept));
+    let mut cells: Vec<Vec<usize>> = vec![Vec::new(); made(&kept)?];
+    for flat in 0..t.data.len() {
+        let p = place(flat, &t.dims, &steps);
+        let cell: usize = p
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !axes.contains(i))
+            .map(|(i, p)| p * own.get(i).copied().unwrap_or(0))
+            .sum();
+        if let Some(list) = cells.get_mut(cell) {
+            list.push(flat);
+        }
+    }
+    let data = match &t.data {
+        HostData::F32(_) => HostData::F32(vec![of_nothing(op)?; cells.len()]),
+        HostData::I64(v) => {
+            let cell = |at: &Vec<usize>| whole(op, &at.iter().filter_map(|&i| v.get(i).copied()).collect::<Vec<_>>());
+            HostData::I64(cells.iter().map(cell).collect::<Result<_>>()?)
+        }
+        HostData::Bool(v) => {
+            let holds = |i: &usize| v.get(*i).copied().unwrap_or(false);
+            HostData::Bool(match op {
+                "ReduceMax" => cells.iter().map(|at| at.iter().any(holds)).collect(),
+                "ReduceMin" => cells.iter().map(|at| at.iter().all(holds)).collect(),
+                other => return Err(unsupported(format!("{other} of truth values"))),
+            })
+        }
+    };
+    HostTensor::new(out, data)
+}
+
+/// What a reduction gives where there is nothing to reduce.
+fn of_nothing(op: &str) -> Result<f32> {
+    Ok(match op {
+        "ReduceSum" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => 0.0,
+        "ReduceProd" => 1.0,
+        "ReduceMax" | "ReduceLogSum" | "ReduceLogSumExp" => f32::NEG_INFINITY,
+        "ReduceMin" => f32::INFINITY,
+        "ReduceMean" => f32::NAN,
+        other => return Err(unsupported(format!("{other} of nothing"))),
+    })
+}
+
+/// A reduction of whole numbers to one.
+fn whole(op: &str, v: &[i64]) -> Result<i64> {
+    let sum = || v.iter().try_fold(0_i64, |a, &b| a.checked_add(b));
     let reduced = match op {
-        _ if axes.len() != dims.len() => None,
-        "ReduceSum" => v.iter().try_fold(0_i64, |a, &b| a.checked_add(b)),
+        "ReduceSum" => sum(),
         "ReduceProd" => v.iter().try_fold(1_i64, |a, &b| a.checked_mul(b)),
         "ReduceMax" => v.iter().copied().max(),
         "ReduceMin" => v.iter().copied().min(),
+        "ReduceMean" => sum().and_then(|s| s.checked_div(v.len() as i64)),
+        "ReduceL1" => v.iter().try_fold(0_i64, |a, &b| a.checked_add(b.checked_abs()?)),
+        "ReduceSumSquare" => v.iter().try_fold(0_i64, |a, &b| a.checked_add(b.checked_mul(b)?)),
         _ => None,
     };
     reduced.ok_or_else(|| unsupported("this reduction of whole numbers"))

@@ -34,6 +34,7 @@ fn upsample(call: &mut Call<'_>) -> Result<Vec<Value>> {
         nearest: "floor",
         cubic: -0.75,
         outside: false,
+        smooth: false,
         region: Vec::new(),
         beyond: 0.0,
         mode: call.node.string("mode").unwrap_or("nearest"),
@@ -55,6 +56,8 @@ struct How<'a> {
     nearest: &'a str,
     cubic: f64,
     outside: bool,
+    /// Whether a smaller result is the mean of all that it covers.
+    smooth: bool,
     /// Start and end of the region of interest, axis by axis.
     region: Vec<(f64, f64)>,
     /// What stands outside of the input when a region is cropped.
@@ -63,9 +66,6 @@ struct How<'a> {
 
 fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let node = call.node;
-    if call.flag("antialias") {
-        return Err(unsupported("antialiasing"));
-    }
     // Operator set 10 has the scales as its second input, later ones the region of interest.
     let (scales_at, sizes_at) = if node.opset < 11 { (1, 3) } else { (2, 3) };
     let dims = call.look(0)?.dims();
@@ -111,6 +111,7 @@ fn resize(call: &mut Call<'_>) -> Result<Vec<Value>> {
         nearest: node.string("nearest_mode").unwrap_or(if node.opset < 11 { "floor" } else { "round_prefer_floor" }),
         cubic: f64::from(call.float_or("cubic_coeff_a", -0.75)),
         outside: call.flag("exclude_outside"),
+        smooth: call.flag("antialias"),
         region: region(call, &axes_given, dims.len())?,
         beyond: call.float_or("extrapolation_value", 0.0),
     };
@@ -265,6 +266,9 @@ fn taps(place: &Along, how: &How<'_>) -> Result<Vec<Tap>> {
             };
             Ok(vec![Tap { from: at.iter().map(|&v| inside(round(v))).collect(), weight: vec![1.0; m] }])
         }
+        "linear" | "bilinear" | "trilinear" if how.smooth && place.scale < 1.0 => {
+            Ok(kernel(&at, last, how, (1.0, place.scale), |x| (1.0 - x).max(0.0)))
+        }
         "linear" | "bilinear" | "trilinear" => {
             let at: Vec<f64> = at.into_iter().map(|v| v.clamp(0.0, last)).collect();
             let low = Tap {
@@ -277,35 +281,43 @@ fn taps(place: &Along, how: &How<'_>) -> Result<Vec<Tap>> {
             };
             Ok(vec![low, high])
         }
-        "cubic" => Ok(cubic(&at, last, how)),
+        "cubic" => {
+            let a = how.cubic;
+            let keys = |x: f64| {
+                if x <= 1.0 {
+                    ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+                } else if x < 2.0 {
+                    a * (((x - 5.0) * x + 8.0) * x - 4.0)
+                } else {
+                    0.0
+                }
+            };
+            let scale = if how.smooth { place.scale.min(1.0) } else { 1.0 };
+            Ok(kernel(&at, last, how, (2.0, scale), keys))
+        }
         other => Err(unsupported(format!("mode {other:?}"))),
     }
 }
 
-/// Keys' kernel over four neighbours.
-fn cubic(at: &[f64], last: f64, how: &How<'_>) -> Vec<Tap> {
-    let a = how.cubic;
-    let near = |x: f64| ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
-    let far = |x: f64| a * (((x - 5.0) * x + 8.0) * x - 4.0);
-    let weights = |v: f64| {
-        let f = v - v.floor();
-        let mut w = [far(1.0 + f), near(f), near(1.0 - f), far(2.0 - f)];
-        if how.outside {
-            for (k, w) in w.iter_mut().enumerate() {
-                let p = v.floor() + k as f64 - 1.0;
-                if p < 0.0 || p > last {
-                    *w = 0.0;
-                }
-            }
-            let sum: f64 = w.iter().sum();
-            w.iter_mut().for_each(|w| *w /= sum);
-        }
-        w
-    };
-    (0..4)
-        .map(|k| Tap {
-            from: at.iter().map(|&v| (v.floor() + k as f64 - 1.0).clamp(0.0, last) as usize).collect(),
-            weight: at.iter().map(|&v| weights(v).get(k).copied().unwrap_or(0.0) as f32).collect(),
+/// A kernel that is zero from `support` on over the neighbours of every place, stretched by one over `scale`.
+fn kernel(at: &[f64], last: f64, how: &How<'_>, (support, scale): (f64, f64), weight: impl Fn(f64) -> f64) -> Vec<Tap> {
+    let first = (-support / scale).floor() as i64 + 1;
+    let neighbours: Vec<f64> = (first..=1 - first).map(|k| k as f64).collect();
+    let rows: Vec<Vec<f64>> = (at.iter())
+        .map(|v| {
+            let outside = |k: f64| how.outside && !(0.0..=last).contains(&(v.floor() + k));
+            let weights = neighbours.iter().map(|&k| match outside(k) {
+                true => 0.0,
+                false => weight(((v.floor() + k - v) * scale).abs()),
+            });
+            let weights: Vec<f64> = weights.collect();
+            let sum: f64 = weights.iter().sum();
+            weights.into_iter().map(|w| w / sum).collect()
         })
-        .collect()
+        .collect();
+    let tap = |(i, &k): (usize, &f64)| Tap {
+        from: at.iter().map(|&v| (v.floor() + k).clamp(0.0, last) as usize).collect(),
+        weight: rows.iter().map(|w| w.get(i).copied().unwrap_or(0.0) as f32).collect(),
+    };
+    neighbours.iter().enumerate().map(tap).collect()
 }

@@ -46,6 +46,8 @@ struct Weights {
     hidden: Tensor<2>,
     input_bias: Option<Tensor<1>>,
     hidden_bias: Option<Tensor<1>>,
+    /// How much of the cell's state input, output and forget gate see, `[1, 3 * hidden]`.
+    peep: Option<Tensor<2>>,
 }
 
 fn refuse(call: &Call<'_>, cell: Cell, steps: usize, directions: usize) -> Result<()> {
@@ -57,9 +59,8 @@ fn refuse(call: &Call<'_>, cell: Cell, steps: usize, directions: usize) -> Resul
             return Err(unsupported("activations other than the usual ones"));
         }
     }
-    if call.node.has("clip") || call.flag("input_forget") || call.flag("layout") || (cell == Cell::Lstm && call.has(7))
-    {
-        return Err(unsupported("clip, input_forget, layout or peepholes"));
+    if call.node.has("clip") || call.flag("input_forget") {
+        return Err(unsupported("clip or input_forget"));
     }
     if call.ints(4)?.is_some_and(|lens| lens.iter().any(|&n| n != steps as i64)) {
         return Err(unsupported("sequences of different lengths in one batch"));
@@ -67,9 +68,22 @@ fn refuse(call: &Call<'_>, cell: Cell, steps: usize, directions: usize) -> Resul
     Ok(())
 }
 
+/// For each set of weights whether it runs backwards.
+fn ways(call: &Call<'_>, directions: usize) -> Result<&'static [bool]> {
+    Ok(match (call.node.string("direction").unwrap_or("forward"), directions) {
+        ("forward", 1) => &[false],
+        ("reverse", 1) => &[true],
+        ("bidirectional", 2) => &[false, true],
+        (other, n) => return Err(bad_attribute(format!("direction {other:?} with {n} sets of weights"))),
+    })
+}
+
 fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
     let hidden = length(call.int_or("hidden_size", 0))?;
     let (x, w, r) = (call.tensor(0)?, call.tensor(1)?, call.tensor(2)?);
+    // The batch may come first, in data and states alike.
+    let batch_first = call.flag("layout");
+    let x = if batch_first { x.permute(&[1, 0, 2])? } else { x };
     let ([steps, batch, inputs], [directions, rows, columns]): ([usize; 3], [usize; 3]) =
         (array(&x.dims())?, array(&w.dims())?);
     let width = cell.gates() * hidden;
@@ -81,22 +95,23 @@ fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
         )));
     }
     refuse(call, cell, steps, directions)?;
-    let backward: &[bool] = match (call.node.string("direction").unwrap_or("forward"), directions) {
-        ("forward", 1) => &[false],
-        ("reverse", 1) => &[true],
-        ("bidirectional", 2) => &[false, true],
-        (other, n) => return Err(bad_attribute(format!("direction {other:?} with {n} sets of weights"))),
-    };
+    let backward = ways(call, directions)?;
     let (w, r): (Tensor<3>, Tensor<3>) = (w.float()?, r.float()?);
     let bias: Option<Tensor<2>> = call.optional(3)?.map(DeviceTensor::float).transpose()?;
     let mut first = |i: usize| -> Result<Tensor<3>> {
         match call.optional(i)? {
+            Some(t) if batch_first => t.permute(&[1, 0, 2])?.float(),
             Some(t) => t.float(),
             None => Ok(Tensor::zeros([directions, batch, hidden], call.device)),
         }
     };
     let h0 = first(5)?;
     let c0 = if cell == Cell::Lstm { first(6)? } else { h0.clone() };
+    let peep: Option<Tensor<2>> =
+        if cell == Cell::Lstm { call.optional(7)?.map(DeviceTensor::float).transpose()? } else { None };
+    if peep.as_ref().is_some_and(|p| p.dims() != [directions, 3 * hidden]) {
+        return Err(bad_shape("peepholes that do not fit the states"));
+    }
     let reset_after = call.flag("linear_before_reset");
     let x: Tensor<2> = x.reshape(&[steps * batch, inputs])?.float()?;
     let (mut all, mut last_h, mut last_c) = (Vec::new(), Vec::new(), Vec::new());
@@ -108,6 +123,7 @@ fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
             hidden: matrix(&r).transpose(),
             input_bias: half(0),
             hidden_bias: half(width),
+            peep: peep.clone().map(|p| p.narrow(0, d, 1)),
         };
         let run = Run { cell, steps, batch, hidden, reverse, reset_after };
         let (states, h, c) = run.over(x.clone(), &weights, matrix(&h0), matrix(&c0));
@@ -115,12 +131,16 @@ fn recurrent(call: &mut Call<'_>, cell: Cell) -> Result<Vec<Value>> {
         last_h.push(h);
         last_c.push(c);
     }
-    let mut out: Vec<Value> =
-        vec![DeviceTensor::from(Tensor::cat(all, 1)).into(), DeviceTensor::from(Tensor::stack::<3>(last_h, 0)).into()];
+    let mut out = vec![DeviceTensor::from(Tensor::cat(all, 1)), Tensor::stack::<3>(last_h, 0).into()];
     if cell == Cell::Lstm {
-        out.push(DeviceTensor::from(Tensor::stack::<3>(last_c, 0)).into());
+        out.push(Tensor::stack::<3>(last_c, 0).into());
     }
-    Ok(out)
+    out.into_iter().map(|t| if batch_first { turned(t) } else { Ok(t) }.map(Value::from)).collect()
+}
+
+/// States of all steps, or the last ones, with the batch as their first axis.
+fn turned(t: DeviceTensor) -> Result<DeviceTensor> {
+    if t.rank() == 4 { t.permute(&[2, 0, 1, 3]) } else { t.permute(&[1, 0, 2]) }
 }
 
 struct Run {
@@ -171,8 +191,13 @@ impl Run {
             Cell::Plain => ((x + r).tanh(), c),
             Cell::Lstm => {
                 let all = x + r;
-                let [input, output, forget] = [0, 1, 2].map(|i| activation::sigmoid(gate(&all, i)));
+                let seen = |i: usize, c: &Tensor<2>| match &w.peep {
+                    Some(p) => gate(&all, i) + gate(p, i) * c.clone(),
+                    None => gate(&all, i),
+                };
+                let (input, forget) = (activation::sigmoid(seen(0, &c)), activation::sigmoid(seen(2, &c)));
                 let c = forget * c + input * gate(&all, 3).tanh();
+                let output = activation::sigmoid(seen(1, &c));
                 (output * c.clone().tanh(), c)
             }
             Cell::Gru => {

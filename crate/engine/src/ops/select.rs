@@ -1,7 +1,7 @@
 //! Operators that choose, count or order positions along an axis.
 
 use super::pick::{made, pick_value, place, strides};
-use super::{Call, Forward, axis_of, bad_attribute, bad_shape, length, one, slice, unsupported};
+use super::{Call, Forward, axis_of, bad_attribute, bad_shape, host, length, one, slice, unsupported};
 use crate::tensor::{DeviceTensor, Kind, by_rank, count};
 use crate::value::{HostData, HostTensor, Value};
 use burn::tensor::{Int, Tensor};
@@ -29,6 +29,9 @@ fn top_k(call: &mut Call<'_>) -> Result<Vec<Value>> {
         None => call.ints(1)?.and_then(|v| v.first().copied()).ok_or_else(|| bad_attribute("no k is given"))?,
     };
     let smallest = call.int_or("largest", 1) == 0;
+    if let Some(t) = call.look(0)?.host().filter(|t| t.as_f32().is_none()) {
+        return whole_top_k(t, axis_of(call.int_or("axis", -1), t.dims.len())?, length(k)?, smallest);
+    }
     let x = call.tensor(0)?;
     let dims = x.dims();
     let axis = axis_of(call.int_or("axis", -1), dims.len())?;
@@ -46,6 +49,33 @@ fn top_k(call: &mut Call<'_>) -> Result<Vec<Value>> {
         };
         Ok(vec![DeviceTensor::from(values).into(), DeviceTensor::from(indices).into()])
     })
+}
+
+/// The same for whole numbers, exactly.
+fn whole_top_k(t: &HostTensor, axis: usize, k: usize, smallest: bool) -> Result<Vec<Value>> {
+    let n = t.dims.get(axis).copied().unwrap_or(1);
+    let inner: usize = t.dims.iter().skip(axis + 1).product();
+    let mut dims = t.dims.clone();
+    match dims.get_mut(axis) {
+        Some(d) if k <= n => *d = k,
+        _ => return Err(bad_attribute(format!("the largest {k} of shape {:?}", t.dims))),
+    }
+    let numbers = t.data.to_i64();
+    let number = |i: &usize| numbers.get(*i).copied().unwrap_or(0);
+    let mut chosen = vec![0_usize; count(&dims)?];
+    for line in 0..numbers.len() / n.max(1) {
+        let (outer, lane) = (line / inner, line % inner);
+        let mut order: Vec<usize> = (0..n).map(|i| (outer * n + i) * inner + lane).collect();
+        order.sort_by(|a, b| if smallest { number(a).cmp(&number(b)) } else { number(b).cmp(&number(a)) });
+        for (i, from) in order.into_iter().take(k).enumerate() {
+            if let Some(slot) = chosen.get_mut((outer * k + i) * inner + lane) {
+                *slot = from;
+            }
+        }
+    }
+    let values = chosen.iter().map(number).collect();
+    let places = chosen.iter().map(|&i| (i / inner % n.max(1)) as i64).collect();
+    Ok(vec![HostTensor::i64(dims.clone(), values)?.into(), HostTensor::i64(dims, places)?.into()])
 }
 
 fn cumulative(call: &mut Call<'_>) -> Result<Vec<Value>> {
@@ -128,7 +158,7 @@ fn one_hot(call: &mut Call<'_>) -> Result<Vec<Value>> {
 }
 
 fn non_zero(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    let t = call.host(0)?;
+    let t = call.read(0)?;
     let steps = strides(&t.dims);
     let found: Vec<Vec<usize>> = (t.data.to_bool().iter().enumerate())
         .filter(|(_, b)| **b)
@@ -140,7 +170,7 @@ fn non_zero(call: &mut Call<'_>) -> Result<Vec<Value>> {
 }
 
 fn compress(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    let chosen = call.host(1)?.data.to_bool();
+    let chosen = call.read(1)?.data.to_bool();
     let rows: Vec<usize> = chosen.iter().enumerate().filter(|(_, b)| **b).map(|(i, _)| i).collect();
     let x = call.take(0)?;
     match call.node.int("axis") {
@@ -226,19 +256,26 @@ fn reverse_sequence(call: &mut Call<'_>) -> Result<Vec<Value>> {
     one(pick_value(x, &at, &dims, call.device)?)
 }
 
-/// Values of a list without repetition: each with where it first stood, which one every element is, and how often it stands.
+/// Values of a list, or slices along an axis, without repetition: each with where it first stood, which one every element is,
+/// and how often it stands.
 fn unique(call: &mut Call<'_>) -> Result<Vec<Value>> {
-    if call.node.has("axis") {
-        return Err(unsupported("unique slices along an axis"));
-    }
-    let t = call.host(0)?;
+    let t = call.read(0)?;
+    let axis = call.node.int("axis").map(|a| axis_of(a, t.dims.len())).transpose()?;
     let (real, whole) = (t.data.to_f32(), t.data.to_i64());
-    let compare = |a: &usize, b: &usize| match &t.data {
+    let one_by_one = |a: &usize, b: &usize| match &t.data {
         HostData::F32(_) => real.get(*a).partial_cmp(&real.get(*b)).unwrap_or(Ordering::Equal),
         _ => whole.get(*a).cmp(&whole.get(*b)),
     };
+    let n = axis.map_or(t.data.len(), |a| t.dims.get(a).copied().unwrap_or(0));
+    let inner: usize = axis.map_or(1, |a| t.dims.iter().skip(a + 1).product());
+    let outer = t.data.len() / (n * inner).max(1);
+    let slice = |i: usize| (0..outer * inner).map(move |k| (k / inner * n + i) * inner + k % inner);
+    let compare = |a: &usize, b: &usize| {
+        let found = slice(*a).zip(slice(*b)).map(|(a, b)| one_by_one(&a, &b)).find(|o| *o != Ordering::Equal);
+        found.unwrap_or(Ordering::Equal)
+    };
     // Equal elements come to lie beside each other, the first one in front.
-    let mut order: Vec<usize> = (0..t.data.len()).collect();
+    let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(compare);
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for i in order {
@@ -251,7 +288,7 @@ fn unique(call: &mut Call<'_>) -> Result<Vec<Value>> {
         groups.sort_by_key(|g| g.first().copied());
     }
     let first: Vec<usize> = groups.iter().filter_map(|g| g.first().copied()).collect();
-    let mut which = vec![0_i64; t.data.len()];
+    let mut which = vec![0_i64; n];
     for (k, group) in groups.iter().enumerate() {
         for &i in group {
             if let Some(slot) = which.get_mut(i) {
@@ -260,12 +297,17 @@ fn unique(call: &mut Call<'_>) -> Result<Vec<Value>> {
         }
     }
     let counts = groups.iter().map(|g| g.len() as i64).collect();
-    let data = t.data.pick(first.iter().copied()).ok_or_else(|| bad_shape("positions outside of a tensor"))?;
-    let n = first.len();
+    let values = match axis {
+        Some(axis) => host::take(&t, axis, &first)?,
+        None => {
+            let data = t.data.pick(first.iter().copied()).ok_or_else(|| bad_shape("positions outside of a tensor"))?;
+            HostTensor::new(vec![first.len()], data)?
+        }
+    };
     Ok(vec![
-        HostTensor::new(vec![n], data)?.into(),
-        HostTensor::i64(vec![n], first.iter().map(|&i| i as i64).collect())?.into(),
+        values.into(),
+        HostTensor::i64(vec![first.len()], first.iter().map(|&i| i as i64).collect())?.into(),
         HostTensor::i64(vec![which.len()], which)?.into(),
-        HostTensor::i64(vec![n], counts)?.into(),
+        HostTensor::i64(vec![first.len()], counts)?.into(),
     ])
 }

@@ -1,7 +1,7 @@
-//! Fourier transforms as products with a matrix of sines, windows, and the mel scale.
+//! Fourier transforms as products with a matrix of sines, windows, the mel scale, and determinants.
 
 use super::pick::{list, made};
-use super::{Call, Forward, axis_of, bad_attribute, bad_shape, length, one, unsupported};
+use super::{Call, Forward, axis_of, bad_attribute, bad_shape, length, one, solve, unsupported};
 use crate::tensor::{DeviceTensor, count};
 use crate::value::{HostTensor, Value};
 use burn::tensor::Tensor;
@@ -14,6 +14,7 @@ pub(super) fn find(op: &str) -> Option<Forward> {
         "STFT" => stft,
         "HannWindow" | "HammingWindow" | "BlackmanWindow" => window,
         "MelWeightMatrix" => mel,
+        "Det" => determinant,
         _ => return None,
     })
 }
@@ -46,11 +47,32 @@ fn matrix(n: usize, parts: usize, size: usize, bins: usize, inverse: bool) -> Re
     HostTensor::f32(vec![n * parts, bins * 2], values)
 }
 
+/// From the first `n` frequencies, real and imaginary, to `size` real samples.
+fn real_matrix(n: usize, size: usize) -> Result<HostTensor> {
+    if size > MOST_SAMPLES {
+        return Err(unsupported(format!("a Fourier transform of {size} samples; {MOST_SAMPLES} are the most")));
+    }
+    let mut values = Vec::with_capacity(count(&[n * 2, size])?);
+    for bin in 0..n {
+        // All frequencies but the first, and the middle one of an even number, stand for two.
+        let times = match bin {
+            0 => 1.0,
+            b if 2 * b == size => 1.0,
+            b if 2 * b < size => 2.0,
+            _ => 0.0,
+        };
+        for part in 0..2 {
+            for i in 0..size {
+                let (sin, cos) = (2.0 * PI * ((i * bin) % size) as f64 / size as f64).sin_cos();
+                values.push((if part == 0 { cos } else { -sin } * times / size as f64) as f32);
+            }
+        }
+    }
+    HostTensor::f32(vec![n * 2, size], values)
+}
+
 fn dft(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let (inverse, half) = (call.flag("inverse"), call.flag("onesided"));
-    if inverse && half {
-        return Err(unsupported("the inverse of a one-sided transform"));
-    }
     let size = call.ints(1)?.and_then(|v| v.first().copied());
     let axis = match call.node.opset {
         ..20 => call.int_or("axis", 1),
@@ -65,19 +87,22 @@ fn dft(call: &mut Call<'_>) -> Result<Vec<Value>> {
         return Err(bad_shape(format!("a transform along axis {axis} of shape {dims:?}")));
     }
     let n = dims.get(axis).copied().unwrap_or(1);
-    let size = size.map_or(Ok(n), length)?;
-    if size == 0 {
+    // Half of the frequencies are known: the others are their conjugates, and what comes out is real.
+    let real = inverse && half;
+    let size = size.map_or(Ok(if real { 2 * n.saturating_sub(1) } else { n }), length)?;
+    if size == 0 || (real && parts != 2) {
         return Err(bad_attribute("a transform of no samples"));
     }
-    let bins = if half { size / 2 + 1 } else { size };
+    let bins = if half && !inverse { size / 2 + 1 } else { size };
     // The transformed axis goes right before the parts.
     let mut order: Vec<usize> = (0..rank).filter(|a| *a != axis && *a + 1 != rank).collect();
     let outer: Vec<usize> = order.iter().filter_map(|&a| dims.get(a).copied()).collect();
     order.extend([axis, rank - 1]);
     let flat = x.permute(&order)?.reshape(&[outer.iter().product(), n * parts])?.float::<2>()?;
-    let m = DeviceTensor::upload(&matrix(n, parts, size, bins, inverse)?, call.device)?;
+    let m = if real { real_matrix(n, size)? } else { matrix(n, parts, size, bins, inverse)? };
+    let m = DeviceTensor::upload(&m, call.device)?;
     let mut out = outer;
-    out.extend([bins, 2]);
+    out.extend([bins, if real { 1 } else { 2 }]);
     let y = DeviceTensor::from(flat.matmul(m.float::<2>()?)).reshape(&out)?;
     let mut back = vec![0; rank];
     for (k, &a) in order.iter().enumerate() {
@@ -170,4 +195,16 @@ fn mel(call: &mut Call<'_>) -> Result<Vec<Value>> {
         }
     }
     one(HostTensor::f32(vec![bins, mels], values)?)
+}
+
+/// Determinants of square matrices.
+fn determinant(call: &mut Call<'_>) -> Result<Vec<Value>> {
+    let t = call.read(0)?;
+    let [lead @ .., rows, columns] = t.dims.as_slice() else { return Err(bad_shape("a matrix is needed")) };
+    if rows != columns || *rows == 0 {
+        return Err(bad_shape(format!("the determinant of a matrix of shape {:?}", t.dims)));
+    }
+    let values = t.data.to_f32();
+    let found = values.chunks(rows * columns).map(|m| solve::eliminated(m, *rows).0 as f32).collect();
+    one(HostTensor::f32(lead.to_vec(), found)?)
 }

@@ -2,8 +2,8 @@
 
 use super::reshape::set_shape;
 use super::{Call, Forward, axis_of, bad_attribute, bad_shape, host, lengths, one, unsupported};
-use crate::tensor::{DeviceTensor, by_rank, count};
-use crate::value::{HostTensor, Value};
+use crate::tensor::{DeviceTensor, Kind, by_rank, count};
+use crate::value::{HostData, HostTensor, Value};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Int, Slice, Tensor, TensorData};
 use lopper_core::{Code, Error, Result};
@@ -58,6 +58,19 @@ fn regular(rows: &[usize]) -> Option<Slice> {
 pub(super) fn take_value(x: Value, axis: usize, rows: &[usize], device: &Device) -> Result<Value> {
     match x {
         Value::Host(h) => host::take(&h.tensor, axis, rows).map(Value::from),
+        // A device holds no empty tensors.
+        Value::Device(t) if rows.is_empty() => {
+            let mut dims = t.dims();
+            if let Some(d) = dims.get_mut(axis) {
+                *d = 0;
+            }
+            let data = match t.kind() {
+                Kind::Float => HostData::F32(Vec::new()),
+                Kind::Int => HostData::I64(Vec::new()),
+                Kind::Bool => HostData::Bool(Vec::new()),
+            };
+            HostTensor::new(dims, data).map(Value::from)
+        }
         Value::Device(t) => take(*t, axis, rows, device).map(Value::from),
     }
 }

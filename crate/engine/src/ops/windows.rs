@@ -2,8 +2,8 @@
 
 use super::conv::Window;
 use super::pick::{add_rows, list, made, place, strides};
-use super::{Call, Forward, bad_shape, lengths, one, small, unsupported};
-use crate::tensor::{DeviceTensor, count};
+use super::{Call, Forward, array, bad_shape, lengths, one, small, unsupported};
+use crate::tensor::{DeviceTensor, by_rank, count};
 use crate::value::{HostTensor, Value};
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor};
 use lopper_core::Result;
@@ -92,14 +92,23 @@ pub(super) fn max(call: &Call<'_>, x: DeviceTensor, w: &Window, ceil: bool) -> R
     if call.node.output(1).is_none() {
         return one(DeviceTensor::from(windows.max_dim(2)).reshape(&out)?);
     }
-    if call.flag("storage_order") {
-        return Err(unsupported("places that count columns first (storage_order = 1)"));
-    }
     let (values, chosen) = windows.max_dim_with_indices(2);
-    let table = list(&places.at, call.device).reshape([1, count, taps]).expand([maps, count, taps]);
+    let at = if call.flag("storage_order") { columns_first(&places, &dims) } else { places.at.clone() };
+    let table = list(&at, call.device).reshape([1, count, taps]).expand([maps, count, taps]);
     let first = Tensor::<1, Int>::arange(0..maps as i64, call.device).mul_scalar(places.edge as i64);
     let at = table.gather(2, chosen) + first.reshape([maps, 1, 1]).expand([maps, count, 1]);
     Ok(vec![DeviceTensor::from(values).reshape(&out)?.into(), DeviceTensor::from(at).reshape(&out)?.into()])
+}
+
+/// The same places counted along the first spatial axis first.
+fn columns_first(p: &Places, x: &[usize]) -> Vec<usize> {
+    let input = x.get(2..).unwrap_or_default();
+    let mut turned: Vec<usize> = input.to_vec();
+    turned.reverse();
+    let (steps, mut own) = (strides(input), strides(&turned));
+    own.reverse();
+    let turn = |&at: &usize| place(at, input, &steps).iter().zip(&own).map(|(i, s)| i * s).sum();
+    p.at.iter().map(turn).collect()
 }
 
 /// AveragePool over any number of axes.
@@ -168,9 +177,7 @@ fn max_unpool(call: &mut Call<'_>) -> Result<Vec<Value>> {
     for ((&n, &stride), (&k, &(begin, end))) in input.iter().zip(&w.strides).zip(w.kernel.iter().zip(&w.pads)) {
         out.push((n.saturating_sub(1) * stride + k).saturating_sub(begin + end));
     }
-    if let Some(given) = call.ints(2)? {
-        out = lengths(&given)?;
-    }
+    let given = call.ints(2)?.map(|g| lengths(&g)).transpose()?;
     let total = count(&out)?;
     let x = call.tensor(0)?;
     let size: usize = x.dims().iter().product();
@@ -182,14 +189,31 @@ fn max_unpool(call: &mut Call<'_>) -> Result<Vec<Value>> {
         let at: Tensor<1, Int> = call.take(1)?.on(device)?.reshape(&[size])?.int()?;
         Tensor::<2>::zeros([total, 1], device).select_assign(0, at, values, IndexingUpdateOp::Add)
     };
-    one(DeviceTensor::from(y).reshape(&out)?)
+    let y = DeviceTensor::from(y).reshape(&out)?;
+    match given {
+        Some(wide) if wide != out => widened(y, &out, &wide, call.device),
+        _ => one(y),
+    }
+}
+
+/// Zeros behind the end of every axis.
+fn widened(y: DeviceTensor, dims: &[usize], wide: &[usize], device: &Device) -> Result<Vec<Value>> {
+    if wide.len() != dims.len() || wide.iter().zip(dims).any(|(w, d)| w < d) {
+        return Err(bad_shape(format!("{dims:?} does not fit into {wide:?}")));
+    }
+    count(wide)?;
+    by_rank!(dims.len(), D => {
+        let zeros = Tensor::<D>::zeros(array::<usize, D>(wide)?, device);
+        let part = array::<usize, D>(dims)?.map(|d| 0..d);
+        one(DeviceTensor::from(zeros.slice_assign(part, y.float::<D>()?)))
+    })
 }
 
 fn col2im(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let image = lengths(&call.ints(1)?.unwrap_or_default())?;
     let kernel = small(&call.ints(2)?.unwrap_or_default())?;
     let x = call.tensor(0)?;
-    let [batch, rows, columns] = super::array::<usize, 3>(&x.dims())?;
+    let [batch, rows, columns] = array::<usize, 3>(&x.dims())?;
     let w = Window::of(call.node, kernel, &image)?;
     let places = Places::of(&w, &image, false)?;
     if rows % places.taps.max(1) != 0 || columns * places.taps != places.at.len() {

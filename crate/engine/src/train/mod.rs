@@ -17,6 +17,7 @@ use lopper_core::onnx::{Model, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
 
 pub use optimizer::Optimizer;
+pub(crate) use parameters::write;
 pub use schedule::Schedule;
 
 /// How to train.
@@ -234,7 +235,7 @@ impl Trainer {
         let mut model = stored::inlined(model, [])?;
         for (name, tensor) in self.tensors().await? {
             let values = tensor.as_f32().unwrap_or_default();
-            parameters::write(&mut model, &Stored::from_f32(name, tensor.dims.clone(), values))?;
+            write(&mut model, &Stored::from_f32(name, tensor.dims.clone(), values))?;
         }
         Ok(model)
     }
@@ -253,12 +254,13 @@ fn upload(constants: &mut [Option<Value>], slot: Slot, device: &Device) -> Resul
     value.ok_or_else(|| Error::new(Code::BadTensor, "a parameter is missing"))?.on(device.inner())
 }
 
-fn gradient_of(leaf: DeviceTensor, gradients: &mut Gradients) -> Result<Option<DeviceTensor>> {
+/// The gradient in a leaf, if the loss depends on it.
+pub(crate) fn gradient_of(leaf: DeviceTensor, gradients: &mut Gradients) -> Result<Option<DeviceTensor>> {
     by_rank!(leaf.rank(), D => Ok(leaf.float::<D>()?.grad_remove(gradients).map(DeviceTensor::from)))
 }
 
 /// The mean over the batch of `-log softmax(logits)` at the labels.
-fn cross_entropy(logits: DeviceTensor, batch: &Labelled, device: &Device) -> Result<Tensor<1>> {
+pub(crate) fn cross_entropy(logits: DeviceTensor, batch: &Labelled, device: &Device) -> Result<Tensor<1>> {
     let images = batch.labels.len();
     let dims = logits.dims();
     let classes = dims.iter().skip(1).product::<usize>();

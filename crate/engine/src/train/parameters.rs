@@ -36,6 +36,12 @@ fn uses_as_parameter(graph: &Graph, node: &Node, port: usize, elements: usize) -
         ) => true,
         ("GroupNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization", 1 | 2) => true,
         ("LSTM" | "GRU" | "RNN", 1..=3) | ("PRelu", 1) | ("MatMul", _) | ("Gather", 0) => true,
+        ("Einsum" | "FusedMatMul" | "TransposeMatMul", _) | ("DeformConv", 1 | 3) => true,
+        ("FusedGemm" | "FusedConv" | "CausalConvWithState" | "GroupNorm", 1 | 2) => true,
+        ("BiasGelu" | "FastGelu" | "BiasSplitGelu", 1) | ("MultiHeadAttention", 3) => true,
+        ("SkipLayerNormalization", 2..=4) | ("SkipSimplifiedLayerNormalization", 2 | 3) => true,
+        ("EmbedLayerNormalization", 2..=6) => true,
+        ("Attention", 1 | 2) => node.domain == "com.microsoft",
         // A number on its own is arithmetic of the architecture, and what meets the input directly prepares the data.
         ("Add" | "Sub" | "Mul" | "Div", _) => {
             let partner = node.input(1 - port.min(1)).map(|v| &graph.values[v].origin);
@@ -62,7 +68,7 @@ pub(super) fn statistics(graph: &Graph) -> Vec<(String, Slot)> {
 }
 
 /// Puts a tensor in the place of the one of its name, which must have its shape.
-pub(super) fn write(model: &mut Model, tensor: &Tensor) -> Result<()> {
+pub(crate) fn write(model: &mut Model, tensor: &Tensor) -> Result<()> {
     let stranger = || {
         Error::new(
             Code::DataMismatch,

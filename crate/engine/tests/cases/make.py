@@ -4,61 +4,12 @@ ONNX's reference evaluator where ONNX Runtime does not have the operator.
 
     python make.py            (needs numpy, onnx, onnxruntime)
 """
-import json
-import os
-
 import numpy as np
-import onnx
-import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
+from onnx import TensorProto, helper
+from one_node import Cases, ints
 
-rng = np.random.default_rng(7)
-cases = []
-
-
-def floats(*shape):
-    return np.round(rng.uniform(-2, 2, shape), 2).astype(np.float32)
-
-
-def case(name, op, inputs, opset=17, outputs=1, constants=(), **attributes):
-    """`inputs`: arrays or None; the positions in `constants` become initializers."""
-    inputs = [None if a is None else np.asarray(a) for a in inputs]
-    names = [f"x{i}" if a is not None else "" for i, a in enumerate(inputs)]
-    node = helper.make_node(op, names, [f"y{i}" for i in range(outputs)], name=op.lower(), **attributes)
-    fed = [(n, a) for i, (n, a) in enumerate(zip(names, inputs)) if a is not None and i not in constants]
-    graph = helper.make_graph(
-        [node], "case",
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in fed],
-        [helper.make_empty_tensor_value_info(f"y{i}") for i in range(outputs)],
-        [numpy_helper.from_array(a, names[i]) for i, a in enumerate(inputs) if a is not None and i in constants])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    model = onnx.shape_inference.infer_shapes(model)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        got = ort.InferenceSession(model.SerializeToString(), options).run(None, dict(fed))
-    except (ort.capi.onnxruntime_pybind11_state.NotImplemented, ort.capi.onnxruntime_pybind11_state.InvalidGraph,
-            ort.capi.onnxruntime_pybind11_state.Fail):
-        # What ONNX Runtime does not have, ONNX's own evaluator computes.
-        got = [np.asarray(a) for a in ReferenceEvaluator(model).run(None, dict(fed))]
-
-    def tensor(n, a):
-        kind = {"f": "real", "b": "truth"}.get(a.dtype.kind, "whole")
-        values = [round(float(v), 7) for v in a.ravel()] if kind == "real" else [int(v) for v in a.ravel()]
-        return {"name": n, "dims": list(a.shape), "kind": kind, "values": values}
-
-    cases.append({
-        "name": f"{op}: {name}",
-        "model": model.SerializeToString().hex(),
-        "inputs": [tensor(n, a) for n, a in fed],
-        "outputs": [tensor(f"y{i}", a) for i, a in enumerate(got)]})
-
-
-def ints(*values):
-    return np.array(values, np.int64)
-
+cases = Cases(seed=7, opset=17)
+rng, floats, case = cases.rng, cases.floats, cases.case
 
 # Convolutions
 x, w, b = floats(1, 4, 5, 5), floats(4, 4, 3, 3), floats(4)
@@ -356,7 +307,4 @@ case("cropped region", "Resize", [x, region, None, ints(1, 1, 3, 6)], constants=
 case("not larger", "Resize", [x, None, None, ints(8, 8)], opset=18, constants=(3,), mode="linear", axes=[2, 3], keep_aspect_ratio_policy="not_larger")
 case("not smaller", "Resize", [x, None, None, ints(7, 8)], opset=18, constants=(3,), mode="nearest", axes=[2, 3], keep_aspect_ratio_policy="not_smaller")
 
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "operators.json")
-with open(path, "w") as f:
-    f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
-print(len(cases), "cases,", os.path.getsize(path), "bytes")
+cases.write("operators.json")

@@ -4,21 +4,11 @@ and what ONNX Runtime answers. What ONNX Runtime does not run on a CPU is answer
 
     python make_fused.py            (needs numpy, onnx, onnxruntime)
 """
-import json
-import os
-
 import numpy as np
-import onnx
-import onnxruntime as ort
-from onnx import helper, numpy_helper
+from one_node import MS, Cases, ints
 
-rng = np.random.default_rng(11)
-cases = []
-MS = "com.microsoft"
-
-
-def floats(*shape):
-    return np.round(rng.uniform(-2, 2, shape), 2).astype(np.float32)
+cases = Cases(seed=11, opset=23, domains=[MS], ir_version=10)
+rng, floats, case = cases.rng, cases.floats, cases.case
 
 
 def bytes_(*shape):
@@ -28,47 +18,6 @@ def bytes_(*shape):
 def signed(*shape):
     # Seven bits: without VNNI, ONNX Runtime adds two products of bytes in 16 bits and saturates.
     return rng.integers(-64, 64, shape).astype(np.int8)
-
-
-def ints(*values):
-    return np.array(values, np.int64)
-
-
-def answer(model, fed):
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options).run(None, fed)
-
-
-def case(name, op, inputs, opset=23, domain="", outputs=1, constants=(), formula=None, **attributes):
-    """`inputs`: arrays or None; `outputs`: their number or names; the positions in `constants` become initializers."""
-    inputs = [None if a is None else np.asarray(a) for a in inputs]
-    names = [f"x{i}" if a is not None else "" for i, a in enumerate(inputs)]
-    made = [f"y{i}" for i in range(outputs)] if isinstance(outputs, int) else list(outputs)
-    node = helper.make_node(op, names, made, name=op.lower(), domain=domain, **attributes)
-    fed = [(n, a) for i, (n, a) in enumerate(zip(names, inputs)) if a is not None and i not in constants]
-    shown = [n for n in made if n]
-    graph = helper.make_graph(
-        [node], "case",
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in fed],
-        [helper.make_empty_tensor_value_info(n) for n in shown],
-        [numpy_helper.from_array(a, names[i]) for i, a in enumerate(inputs) if a is not None and i in constants])
-    sets = [helper.make_opsetid("", opset), helper.make_opsetid(MS, 1)]
-    model = helper.make_model(graph, opset_imports=sets, ir_version=10)
-    model = onnx.shape_inference.infer_shapes(model)
-    got = [np.asarray(a) for a in formula(*inputs)] if formula else answer(model, dict(fed))
-
-    def tensor(n, a):
-        kind = {"f": "real", "b": "truth"}.get(a.dtype.kind, "whole")
-        values = [round(float(v), 7) for v in a.ravel()] if kind == "real" else [int(v) for v in a.ravel()]
-        return {"name": n, "dims": list(a.shape), "kind": kind, "values": values}
-
-    cases.append({
-        "name": f"{op}: {name}",
-        "model": model.SerializeToString().hex(),
-        "inputs": [tensor(n, a) for n, a in fed],
-        "outputs": [tensor(n, a) for n, a in zip(shown, got)]})
 
 
 # Attention of the standard operators
@@ -185,7 +134,9 @@ case("two parts", "QLinearConcat", [xs, xz, bytes_(2, 2), xs * 2, xz, bytes_(2, 
 case("bias", "DynamicQuantizeMatMul", [floats(3, 6), signed(6, 4), ws, np.zeros(4, np.int8), floats(4)], opset=17, domain=MS, constants=(1, 2, 3, 4))
 case("bias", "MatMulIntegerToFloat", [bytes_(3, 6), signed(6, 4), xs, ws, xz, np.zeros(4, np.int8), floats(4)], opset=17, domain=MS, constants=(1, 2, 3, 4, 5, 6))
 
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fused.json")
-with open(path, "w") as f:
-    f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
-print(len(cases), "cases,", os.path.getsize(path), "bytes")
+mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1]], np.int32)
+qkv = [bytes_(2, 4, 6), signed(6, 24), floats(24), xs, np.float32(0.03), mask, xz, np.int8(0)]
+case("packed weights, mask by key", "QAttention", qkv, opset=17, domain=MS, constants=(1, 2, 3, 4, 6, 7), num_heads=2)
+case("two matrices", "Inverse", [floats(2, 3, 3)], opset=17, domain=MS)
+
+cases.write("fused.json")
