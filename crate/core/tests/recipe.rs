@@ -4,11 +4,15 @@
 use lopper_core::Code;
 use lopper_core::mask::{Amount, MaskKind, MaskStep};
 use lopper_core::plan::{PlanOptions, Schedule, Scope, Target};
-use lopper_core::recipe::{DataRecipe, Recipe};
+use lopper_core::recipe::{DataRecipe, Recipe, ScoreOptions};
+use lopper_core::score::{Criterion, Normalizer, Reduction};
 use std::collections::BTreeMap;
 
 fn full() -> Recipe {
     let cut = PlanOptions {
+        criterion: Criterion::parse("lp(3):0.7,gbn_abs:0.3").unwrap(),
+        reduction: Some(Reduction::First),
+        normalizer: Some(Normalizer::Gaussian),
         scope: Scope::Isomorphic,
         sets: vec![vec!["a*".to_owned(), "b, c".to_owned()]],
         group_ratios: BTreeMap::from([("layer1.0.conv1.weight".to_owned(), 0.25), ("größe'%".to_owned(), 0.5)]),
@@ -39,7 +43,8 @@ fn full() -> Recipe {
         split: None,
     };
     let tune = serde_json::json!({"epochs": 3, "learning_rate": 1e-7, "nested": [null, true, false, -0.5, 2.0]});
-    Recipe { mask, sparse: true, cut: Some(cut), data: Some(data), tune: Some(tune), ..Recipe::default() }
+    let score = Some(ScoreOptions { batch: 16, limit: Some(40) });
+    Recipe { mask, sparse: true, cut: Some(cut), score, data: Some(data), tune: Some(tune), ..Recipe::default() }
 }
 
 #[test]
