@@ -1,10 +1,11 @@
 //! What can be written on the command line.
 
-use clap::{Args as Group, Parser, Subcommand};
-use lopper_pipeline::{
-    Amount, Criterion, DeviceChoice, HARDWARE, Norm, Normalizer, Pattern, Reduction, Schedule, Scope,
+use crate::words::{
+    criterion, device, group_ratio, multiple_of, normalizer, reduction, removal, schedule, scope, stage,
 };
-use lopper_pipeline::{Stage, TuneOptions, hardware};
+use clap::{Args as Group, Parser, Subcommand};
+use lopper_pipeline::{Amount, Criterion, DeviceChoice, Norm, Normalizer, Pattern, Reduction, Schedule, Scope};
+use lopper_pipeline::{Stage, TuneOptions};
 use std::path::PathBuf;
 
 /// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
@@ -449,61 +450,4 @@ pub struct SampleTrain {
     /// Passes over the 10,000 drawn images.
     #[arg(long, default_value_t = 10)]
     pub epochs: usize,
-}
-
-fn criterion(name: &str) -> Result<Criterion, String> {
-    Criterion::parse(name).map_err(|e| e.message().to_owned())
-}
-
-fn reduction(name: &str) -> Result<Reduction, String> {
-    Reduction::parse(name).map_err(|e| e.message().to_owned())
-}
-
-fn normalizer(name: &str) -> Result<Normalizer, String> {
-    Normalizer::parse(name).map_err(|e| e.message().to_owned())
-}
-
-fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
-    // Names of initializers may hold colons themselves.
-    let (group, list) = words.rsplit_once(':').ok_or("give a group and positions in it, as in GROUP:1,5,9")?;
-    let position = |word: &str| word.trim().parse().map_err(|_| format!("{word:?} is no position of a channel"));
-    Ok((group.to_owned(), list.split(',').map(position).collect::<Result<_, String>>()?))
-}
-
-fn stage(name: &str) -> Result<Stage, String> {
-    match name {
-        "bias" => Ok(Stage::Bias),
-        "lstsq" => Ok(Stage::Lstsq),
-        "batchnorm" => Ok(Stage::BatchNorm),
-        other => Err(format!("there is no stage {other:?}: use bias, lstsq or batchnorm")),
-    }
-}
-
-fn device(name: &str) -> Result<DeviceChoice, String> {
-    name.parse().map_err(|e: lopper_pipeline::Error| e.message().to_owned())
-}
-
-fn scope(name: &str) -> Result<Scope, String> {
-    match name {
-        "group" => Ok(Scope::Group),
-        "global" => Ok(Scope::Global),
-        "isomorphic" => Ok(Scope::Isomorphic),
-        _ => Err("choose group, global or isomorphic".to_owned()),
-    }
-}
-
-fn schedule(name: &str) -> Result<Schedule, String> {
-    let found = Schedule::ALL.iter().find(|s| s.0 == name).map(|s| s.1);
-    found.ok_or_else(|| "choose linear, agp or exponential".to_owned())
-}
-
-fn group_ratio(words: &str) -> Result<(String, f64), String> {
-    let (glob, ratio) = words.rsplit_once('=').ok_or("give a pattern and a ratio, as in layer1.*=0.3")?;
-    let ratio = ratio.parse().map_err(|_| format!("{ratio:?} is no ratio: give a number such as 0.3"))?;
-    Ok((glob.to_owned(), ratio))
-}
-
-fn multiple_of(name: &str) -> Result<usize, String> {
-    let names = || HARDWARE.iter().map(|h| format!("{} ({}: {})", h.0, h.1, h.2)).collect::<Vec<_>>().join(", ");
-    hardware(name).ok_or_else(|| format!("choose one of {}", names()))
 }

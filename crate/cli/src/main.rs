@@ -5,6 +5,7 @@ mod commands;
 mod files;
 mod table;
 mod terminal;
+mod words;
 
 use args::{Args, Command};
 use clap::Parser;

@@ -16,8 +16,8 @@ pub fn run(args: &Run) -> Result<()> {
     }
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
+    block_on(session.device(args.device))?;
     if let Some(path) = &args.data {
-        block_on(session.device(args.device))?;
         let data = recipe.data.as_ref().ok_or_else(|| {
             Error::new(
                 Code::Usage,
