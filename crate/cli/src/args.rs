@@ -1,7 +1,11 @@
 //! What can be written on the command line.
 
+use crate::words::{
+    criterion, device, group_ratio, multiple_of, normalizer, reduction, removal, schedule, scope, stage,
+};
 use clap::{Args as Group, Parser, Subcommand};
-use lopper_pipeline::{Criterion, DeviceChoice, Normalizer, Reduction, Scope, Stage, TuneOptions};
+use lopper_pipeline::{Amount, Criterion, DeviceChoice, Norm, Normalizer, Pattern, Reduction, Schedule, Scope};
+use lopper_pipeline::{Stage, TuneOptions};
 use std::path::PathBuf;
 
 /// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
@@ -23,6 +27,14 @@ pub enum Command {
     Score(Score),
     /// Cut channels out of a model and prove the cut.
     Prune(Prune),
+    /// Set weights to zero, one by one or by channels, and cut what that leaves dead.
+    Mask(Mask),
+    /// Do with a model what a recipe says.
+    Run(Run),
+    /// Measure how much each group bears, and solve for ratios.
+    Sensitivity(Sensitivity),
+    /// Follow many recipes and compare what they bring.
+    Sweep(Sweep),
     /// Measure a model's accuracy on labelled images.
     Eval(Eval),
     /// Fine-tune a model on labelled images.
@@ -110,7 +122,7 @@ pub struct Score {
 
 /// Arguments of `prune`.
 #[derive(Debug, Group)]
-#[command(group(clap::ArgGroup::new("target").required(true).args(["ratio", "macs", "remove"])))]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["ratio", "macs", "params", "bytes", "ms", "remove", "dead"])))]
 pub struct Prune {
     /// ONNX file.
     pub model: PathBuf,
@@ -126,7 +138,7 @@ pub struct Prune {
     /// How scores of different groups become comparable: none, sum, mean, max, std, gaussian, lamp or l2. By default as the criterion has it.
     #[arg(long, value_name = "NAME", value_parser = normalizer)]
     pub normalizer: Option<Normalizer>,
-    /// Whether each group loses the same share, or all channels compete: group or global.
+    /// Whether each group loses the same share, or channels compete, all or those of groups of one kind: group, global, isomorphic.
     #[arg(long, value_parser = scope, default_value = "group")]
     pub scope: Scope,
     /// Share of the channels that go, 0 <= R < 1.
@@ -135,22 +147,55 @@ pub struct Prune {
     /// Share of the original's multiply-accumulates that stays, 0 < R <= 1.
     #[arg(long, value_name = "R")]
     pub macs: Option<f64>,
+    /// Share of the original's parameters that stays, 0 < R <= 1.
+    #[arg(long, value_name = "R")]
+    pub params: Option<f64>,
+    /// Share of the file's bytes that stays, 0 < R <= 1.
+    #[arg(long, value_name = "R")]
+    pub bytes: Option<f64>,
+    /// Milliseconds of one sample on the device (--device): layers are timed at several widths first.
+    #[arg(long, value_name = "F")]
+    pub ms: Option<f64>,
     /// Exactly these channels, heads or blocks: a group's name and positions in it. May be given several times. A residual
     /// branch that loses all of them becomes what it then adds.
     #[arg(long, value_name = "GROUP:1,5,8-15", value_parser = removal)]
     pub remove: Vec<(String, Vec<usize>)>,
+    /// Exactly the channels that zeros in the weights have silenced.
+    #[arg(long)]
+    pub dead: bool,
+    /// Groups that compete with each other and no others, by patterns. May be given several times.
+    #[arg(long, value_name = "GLOB,GLOB")]
+    pub set: Vec<String>,
+    /// Ratio of the groups of a pattern, whatever the target. May be given several times.
+    #[arg(long, value_name = "GLOB=R", value_parser = group_ratio)]
+    pub group_ratio: Vec<(String, f64)>,
     /// Go to the target in N steps, with new scores before each.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub steps: u32,
+    /// How far each step goes: linear, agp (cubic) or exponential.
+    #[arg(long, value_name = "NAME", value_parser = schedule, default_value = "linear")]
+    pub schedule: Schedule,
+    /// Rank heads, and blocks of grouped convolutions, and cut them as wholes.
+    #[arg(long)]
+    pub heads: bool,
     /// Groups, initializers or nodes whose groups stay whole; `*` and `?` are wild. May be given several times.
     #[arg(long, value_name = "GLOB")]
     pub lock: Vec<String>,
     /// Fewest channels that a group keeps.
     #[arg(long, value_name = "N")]
     pub floor: Option<usize>,
-    /// Keep a multiple of N channels in every group.
+    /// Smallest share of its channels that a group keeps; by default 0.1 where groups compete.
+    #[arg(long, value_name = "R")]
+    pub min_ratio: Option<f64>,
+    /// Largest share of its channels that a group loses.
+    #[arg(long, value_name = "R")]
+    pub max_ratio: Option<f64>,
+    /// Keep the nearest multiple of N channels in every group, or all of them.
     #[arg(long, value_name = "N")]
     pub multiple: Option<usize>,
+    /// The multiple that a kind of hardware likes: neon, webgpu, avx2, avx512, tensor-core or tensor-core-int8.
+    #[arg(long, value_name = "NAME", value_parser = multiple_of, conflicts_with = "multiple")]
+    pub hardware: Option<usize>,
     /// Seed of whatever is drawn at random.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -160,6 +205,134 @@ pub struct Prune {
     /// Allow OUT to be MODEL itself.
     #[arg(long)]
     pub force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `mask`.
+#[derive(Debug, Group)]
+pub struct Mask {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Where the masked model goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// How entries are chosen: l1_unstructured, random_unstructured, global_unstructured, ln_structured, random_structured, n_m
+    /// or custom_from_mask.
+    #[arg(long, value_name = "NAME")]
+    pub kind: String,
+    /// A number of entries or channels, such as 7, or a share of those that are left, such as 0.3.
+    #[arg(long, value_name = "A")]
+    pub amount: Option<Amount>,
+    /// Initializers by pattern, instead of all weights. May be given several times.
+    #[arg(long, value_name = "GLOB")]
+    pub tensor: Vec<String>,
+    /// Axis of whole channels, or of the runs of a pattern; by default what the layers say.
+    #[arg(long, value_name = "D")]
+    pub dim: Option<usize>,
+    /// Order of the norm of ln_structured: a number, inf or -inf.
+    #[arg(long, value_name = "N", default_value = "2", allow_hyphen_values = true)]
+    pub n: Norm,
+    /// N:M of n_m: N of every M entries stay.
+    #[arg(long, value_name = "N:M", default_value = "2:4")]
+    pub pattern: Pattern,
+    /// Seed of random masks.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// JSON file of custom_from_mask: {"<initializer>": [1, 0, ..]}, row-major.
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<PathBuf>,
+    /// Write masked weights as lists of what is not zero (sparse_initializer).
+    #[arg(long, conflicts_with = "cut")]
+    pub sparse: bool,
+    /// Cut the channels that the mask leaves dead.
+    #[arg(long)]
+    pub cut: bool,
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Allow OUT to be MODEL itself.
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Group)]
+pub struct Run {
+    /// The recipe: its JSON, a report, or a file or word in the compact form.
+    pub recipe: String,
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Where the result goes.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Images, where the recipe fine-tunes: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: Option<PathBuf>,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "cpu")]
+    pub device: DeviceChoice,
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Allow OUT to be MODEL itself.
+    #[arg(long)]
+    pub force: bool,
+    /// Print the recipe in its compact form, too.
+    #[arg(long)]
+    pub compact: bool,
+}
+
+/// Arguments of `sensitivity`.
+#[derive(Debug, Group)]
+pub struct Sensitivity {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// How to score. Images with their classes (--data) also judge what is left; without them the error of the output on random
+    /// input counts. Criteria that look at images take half of them.
+    #[command(flatten)]
+    pub measure: Measure,
+    /// Shares of the channels of one group that go.
+    #[arg(long, value_name = "R,R", value_delimiter = ',', default_value = "0.1,0.3,0.5,0.7,0.9")]
+    pub ratios: Vec<f64>,
+    /// Groups, initializers or nodes whose groups stay whole. May be given several times.
+    #[arg(long, value_name = "GLOB")]
+    pub lock: Vec<String>,
+    /// Solve for ratios of groups with which this share of the MACs stays.
+    #[arg(long, value_name = "R", requires = "recipe")]
+    pub macs: Option<f64>,
+    /// Where the recipe with these ratios goes.
+    #[arg(long, value_name = "FILE", requires = "macs")]
+    pub recipe: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `sweep`.
+#[derive(Debug, Group)]
+pub struct Sweep {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Recipes or reports.
+    #[arg(required = true)]
+    pub recipes: Vec<PathBuf>,
+    /// Labelled images: an npz file, a zip or a folder.
+    #[arg(long, value_name = "D")]
+    pub data: PathBuf,
+    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
+    #[arg(long, value_name = "N", default_value = "imagenet")]
+    pub normalize: String,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Take only N images, spread evenly over all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -278,57 +451,4 @@ pub struct SampleTrain {
     /// Passes over the 10,000 drawn images.
     #[arg(long, default_value_t = 10)]
     pub epochs: usize,
-}
-
-fn criterion(name: &str) -> Result<Criterion, String> {
-    Criterion::parse(name).map_err(|e| e.message().to_owned())
-}
-
-fn reduction(name: &str) -> Result<Reduction, String> {
-    Reduction::parse(name).map_err(|e| e.message().to_owned())
-}
-
-fn normalizer(name: &str) -> Result<Normalizer, String> {
-    Normalizer::parse(name).map_err(|e| e.message().to_owned())
-}
-
-fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
-    // Names of initializers may hold colons themselves.
-    let (group, list) = words.rsplit_once(':').ok_or("give a group and positions in it, as in GROUP:1,5,9")?;
-    let position =
-        |word: &str| word.trim().parse::<usize>().map_err(|_| format!("{word:?} is no position of a channel"));
-    let mut out = Vec::new();
-    for word in list.split(',') {
-        let (first, last) = word.split_once('-').unwrap_or((word, word));
-        let (first, last) = (position(first)?, position(last)?);
-        if last >= first.saturating_add(MOST_NAMED) {
-            return Err(format!("{word:?} names more than {MOST_NAMED} channels"));
-        }
-        out.extend(first..=last);
-    }
-    Ok((group.to_owned(), out))
-}
-
-/// Most channels that one range of positions names.
-const MOST_NAMED: usize = 1 << 20;
-
-fn stage(name: &str) -> Result<Stage, String> {
-    match name {
-        "bias" => Ok(Stage::Bias),
-        "lstsq" => Ok(Stage::Lstsq),
-        "batchnorm" => Ok(Stage::BatchNorm),
-        other => Err(format!("there is no stage {other:?}: use bias, lstsq or batchnorm")),
-    }
-}
-
-fn device(name: &str) -> Result<DeviceChoice, String> {
-    name.parse().map_err(|e: lopper_pipeline::Error| e.message().to_owned())
-}
-
-fn scope(name: &str) -> Result<Scope, String> {
-    match name {
-        "group" => Ok(Scope::Group),
-        "global" => Ok(Scope::Global),
-        _ => Err("choose group or global".to_owned()),
-    }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod files;
 mod table;
 mod terminal;
+mod words;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
         Command::Inspect(a) => commands::inspect::run(a),
         Command::Score(a) => commands::score::run(a),
         Command::Prune(a) => commands::prune::run(a),
+        Command::Mask(a) => commands::mask::run(a),
+        Command::Run(a) => commands::run::run(a),
+        Command::Sensitivity(a) => commands::sensitivity::run(a),
+        Command::Sweep(a) => commands::sweep::run(a),
         Command::Eval(a) => commands::eval::run(a),
         Command::Tune(a) => commands::tune::run(a),
         Command::Verify(a) => commands::verify::run(a),

@@ -4,7 +4,8 @@ use crate::channels::{Channels, Role};
 use crate::cut::{Cut, MaskEntry};
 use crate::graph::Graph;
 use crate::onnx::Model;
-use crate::plan::{Plan, PlanOptions, whole_cost};
+use crate::plan::{Achieved, Plan, whole_cost};
+use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -99,7 +100,7 @@ pub struct Report {
     /// Version that did it.
     pub lopper: String,
     /// Every setting.
-    pub recipe: PlanOptions,
+    pub recipe: Recipe,
     /// Device that verified it.
     pub device: String,
     /// The original.
@@ -116,6 +117,9 @@ pub struct Report {
     pub macs: Change,
     /// Bytes of the file.
     pub bytes: Change,
+    /// How near the plan came to its target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub achieved: Option<Achieved>,
     /// All groups.
     pub groups: Vec<GroupInfo>,
     /// What stays and why.
@@ -250,7 +254,7 @@ pub struct ReportInput<'a> {
     /// What was planned.
     pub plan: &'a Plan,
     /// With which settings.
-    pub options: &'a PlanOptions,
+    pub recipe: &'a Recipe,
     /// What came out.
     pub cut: &'a Cut,
 }
@@ -264,7 +268,7 @@ impl Report {
         let after = whole_cost(&input.cut.graph);
         Ok(Self {
             lopper: env!("CARGO_PKG_VERSION").to_owned(),
-            recipe: input.options.clone(),
+            recipe: input.recipe.clone(),
             device: String::new(),
             model: ModelInfo { name: input.name.to_owned(), sha256: input.sha256.to_owned(), opset: input.graph.opset },
             exact: input.cut.renormalised.is_empty(),
@@ -276,6 +280,7 @@ impl Report {
             },
             macs: Change { before: input.plan.before.macs, after: after.macs },
             bytes: input.bytes,
+            achieved: input.plan.achieved.clone(),
             groups: group_infos(input.graph, input.channels, Some(input.plan)),
             pinned: pin_infos(input.graph, input.channels),
             mask: input.cut.mask.clone(),

@@ -5,7 +5,8 @@ use crate::session::{Opened, Session, estimate};
 use crate::summary::{CutSummary, Estimate};
 use lopper_core::cut::{MaskEntry, cut};
 use lopper_core::onnx::{Data, Model};
-use lopper_core::plan::{Plan, PlanOptions, Planner};
+use lopper_core::plan::{Plan, PlanOptions, Planner, Target};
+use lopper_core::recipe::{Recipe, ScoreOptions};
 use lopper_core::report::{Change, Report, ReportInput};
 use lopper_core::score::Needs;
 use lopper_core::{Code, Error, Result};
@@ -58,12 +59,18 @@ impl Session {
         let opened = self.opened()?;
         let sha256 = opened.sha256();
         let start = host.seconds();
-        let plan = self.planned(opened, options, host).await?;
+        let images = opened.measured.as_ref().map(|m| m.0.clone()).unwrap_or_default();
+        let plan = self.planned(opened, options, &images, host).await?;
         let planned = host.seconds();
         let done = cut(&opened.model, &opened.graph, &opened.channels, plan.removed.iter().copied())?;
         let (file, beside) = pieces(&done.model, DATA_FILE)?;
         let after = file.iter().chain(&beside).map(|piece| piece.len() as u64).sum();
         let sizes = Change { before: opened.size(), after };
+        let recipe = Recipe {
+            mask: opened.masks.as_ref().map(|m| m.steps.clone()).unwrap_or_default(),
+            score: (options.criterion.needs() != Needs::Weights).then_some(images),
+            ..Recipe::of_cut(options.clone())
+        };
         let mut report = Report::new(&ReportInput {
             name: &opened.name,
             sha256,
@@ -72,7 +79,7 @@ impl Session {
             graph: &opened.graph,
             channels: &opened.channels,
             plan: &plan,
-            options,
+            recipe: &recipe,
             cut: &done,
         })?;
         let was_cut = host.seconds();
@@ -80,7 +87,7 @@ impl Session {
         if !control.pass(host).await {
             return Err(Error::new(Code::Cancelled, "the cut was cancelled"));
         }
-        let not_proved = prove(opened, &done.model, &mut report).await?;
+        let not_proved = prove(opened, &done.model, &mut report, options).await?;
         stage(2);
         report.seconds.insert("plan".to_owned(), planned - start);
         report.seconds.insert("cut".to_owned(), was_cut - planned);
@@ -103,15 +110,20 @@ impl Session {
 impl Session {
     /// A plan; criteria that look at images are measured before each of its steps, on the images of the last
     /// [`Session::score`].
-    async fn planned(&self, opened: &Opened, options: &PlanOptions, host: &impl Host) -> Result<Plan> {
-        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?;
-        let images = opened.measured.as_ref().map(|m| m.0.clone()).unwrap_or_default();
+    async fn planned(
+        &self,
+        opened: &Opened,
+        options: &PlanOptions,
+        images: &ScoreOptions,
+        host: &impl Host,
+    ) -> Result<Plan> {
+        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?.of_file(opened.size());
         let mut terms = measurable(&options.criterion, &self.device);
         let mut known = opened.measured.as_ref().map(|m| &m.1).filter(|m| terms.iter().all(|c| m.has(c)));
         while let Some(now) = planner.next_graph()? {
             match known.take() {
                 Some(measured) => planner.step(&now, measured)?,
-                None => planner.step(&now, &self.measure(&now, &terms, &images, host).await?)?,
+                None => planner.step(&now, &self.measure(&now, &terms, images, host).await?)?,
             }
             // Distances to what has gone do not count, which the core sees to.
             terms.retain(|c| c.needs() != Needs::Weights);
@@ -131,12 +143,14 @@ impl CutState {
             device: self.report.device.clone(),
             not_proved: self.not_proved.as_ref().map(|n| n.why.clone()),
             elsewhere: self.not_proved.as_ref().is_some_and(|n| n.elsewhere),
+            achieved: self.report.achieved.clone(),
         }
     }
 }
 
 /// Runs the masked original and the cut model side by side. Returns why it could not, if the engine cannot run the model.
-async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Option<NotProved>> {
+/// Channels that zeros have silenced go without any more zeros: the original itself must agree.
+async fn prove(opened: &Opened, cut: &Model, report: &mut Report, options: &PlanOptions) -> Result<Option<NotProved>> {
     report.device = "CPU".to_owned();
     // The original is read and masked, and both models are given to the engine.
     let need = 3 * opened.model.outside() + 2 * cut.outside();
@@ -147,7 +161,8 @@ async fn prove(opened: &Opened, cut: &Model, report: &mut Report) -> Result<Opti
         );
         return Ok(Some(NotProved { why, elsewhere: true }));
     }
-    match agreement(&opened.model, cut, &report.mask, report.recipe.seed).await {
+    let mask: &[MaskEntry] = if options.target == Target::Dead { &[] } else { report.mask.as_slice() };
+    match agreement(&opened.model, cut, mask, options.seed).await {
         Ok(seen) => {
             report.max_error = Some(seen.relative);
             if report.exact && !agrees(&seen) {

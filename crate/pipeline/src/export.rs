@@ -1,13 +1,11 @@
 //! What a person takes home: the model, the report, the recipe.
 
 use crate::cutting::pieces;
-use crate::options::{DataOptions, TuneOptions, Which};
-use crate::session::{Opened, Session};
-use crate::summary::SplitSummary;
+use crate::options::{TuneOptions, Which};
+use crate::session::Session;
 use crate::tune::{MOMENTUM, WARMUP, WEIGHT_DECAY};
 use lopper_core::onnx::Data;
-use lopper_core::plan::PlanOptions;
-use lopper_core::report::{ModelInfo, Report};
+use lopper_core::report::Report;
 use lopper_core::{Code, Error, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -50,29 +48,6 @@ struct TunedInfo<'a> {
     options: &'a TuneOptions,
     steps_done: usize,
     finished: bool,
-}
-
-/// Everything that a run was asked to do.
-#[derive(Serialize)]
-struct Recipe<'a> {
-    lopper: &'static str,
-    model: ModelInfo,
-    device: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cut: Option<&'a PlanOptions>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<RecipeData<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tune: Option<RecipeTune<'a>>,
-}
-
-#[derive(Serialize)]
-struct RecipeData<'a> {
-    name: &'a str,
-    images: usize,
-    #[serde(flatten)]
-    options: &'a DataOptions,
-    split: SplitSummary,
 }
 
 #[derive(Serialize)]
@@ -144,6 +119,7 @@ impl Session {
         let Some(cut) = &opened.cut else { return Ok(String::new()) };
         let mut report = cut.report.clone();
         report.accuracy = opened.accuracy;
+        report.recipe.data = self.history()?.data;
         let proof = match (&cut.not_proved, report.exact) {
             (Some(n), _) => format!("not run, because {}", n.why),
             (None, true) => "the cut model equals the masked original on random input".to_owned(),
@@ -165,44 +141,26 @@ impl Session {
     /// When no model is open.
     pub fn recipe(&self) -> Result<String> {
         let opened = self.opened()?;
-        let images = self.images.as_ref();
-        json(&Recipe {
-            lopper: env!("CARGO_PKG_VERSION"),
-            model: model_info(opened),
-            device: self.device.name(),
-            cut: opened.cut.as_ref().map(|c| &c.options),
-            data: images.map(|i| RecipeData {
-                name: &i.name,
-                images: i.dataset.len(),
-                options: &i.options,
-                split: SplitSummary {
-                    train: i.split.train.len(),
-                    validation: i.split.validation.len(),
-                    test: i.split.test.len(),
+        let mut recipe = self.history()?;
+        if let Some(t) = &opened.tuned {
+            let augment = self.images.as_ref().map(|i| i.augment(0, 0));
+            let tune = RecipeTune {
+                options: &t.options,
+                optimizer: "sgd",
+                momentum: MOMENTUM,
+                nesterov: true,
+                weight_decay: WEIGHT_DECAY,
+                schedule: "cosine",
+                warmup: 1.0 / WARMUP as f64,
+                augment: RecipeAugment {
+                    shift: augment.map_or(0, |a| a.padding),
+                    flip: augment.is_some_and(|a| a.flip),
                 },
-            }),
-            tune: opened.tuned.as_ref().map(|t| {
-                let augment = images.map(|i| i.augment(0, 0));
-                RecipeTune {
-                    options: &t.options,
-                    optimizer: "sgd",
-                    momentum: MOMENTUM,
-                    nesterov: true,
-                    weight_decay: WEIGHT_DECAY,
-                    schedule: "cosine",
-                    warmup: 1.0 / WARMUP as f64,
-                    augment: RecipeAugment {
-                        shift: augment.map_or(0, |a| a.padding),
-                        flip: augment.is_some_and(|a| a.flip),
-                    },
-                }
-            }),
-        })
+            };
+            recipe.tune = serde_json::to_value(tune).ok();
+        }
+        json(&recipe)
     }
-}
-
-fn model_info(opened: &Opened) -> ModelInfo {
-    ModelInfo { name: opened.name.clone(), sha256: opened.sha256().to_owned(), opset: opened.graph.opset }
 }
 
 fn json(value: &impl Serialize) -> Result<String> {

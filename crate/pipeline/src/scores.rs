@@ -3,28 +3,12 @@
 use crate::host::{Host, Progress};
 use crate::session::Session;
 use lopper_core::graph::Graph;
+use lopper_core::recipe::ScoreOptions;
 use lopper_core::score::{Criterion, Measured, Needs, Normalizer, weight_scores};
 use lopper_core::{Code, Error, Result};
 use lopper_engine::data::{Batches, Last, Order};
 use lopper_engine::score::{Sample, measurable, measure};
 use lopper_engine::{Control, Ended};
-use serde::{Deserialize, Serialize};
-
-/// The images that criteria look at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ScoreOptions {
-    /// Images a batch.
-    pub batch: usize,
-    /// Only so many images, spread evenly over all that are for training.
-    #[serde(default)]
-    pub limit: Option<usize>,
-}
-
-impl Default for ScoreOptions {
-    fn default() -> Self {
-        Self { batch: 64, limit: None }
-    }
-}
 
 /// Scores of every weight's filters.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,9 +5,9 @@ use crate::cutting::CutState;
 use crate::describe;
 use crate::host::Control;
 use crate::images::Images;
+use crate::mask::MaskState;
 use crate::options::Which;
 use crate::recover::Reference;
-use crate::scores::ScoreOptions;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use lopper_core::channels::{Channels, Coupling, Told};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model, NoExternalData};
 use lopper_core::plan::{Plan, PlanOptions, Planner, whole_cost};
+use lopper_core::recipe::ScoreOptions;
 use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
 use lopper_core::score::Measured;
 use lopper_core::{Code, Error, Result};
@@ -36,6 +37,7 @@ pub(crate) struct Opened {
     pub(crate) measured: Option<(ScoreOptions, Measured)>,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
+    pub(crate) masks: Option<MaskState>,
 }
 
 impl Opened {
@@ -105,6 +107,11 @@ impl Session {
     ) -> Result<&OpenedModel> {
         let bytes = bytes.into();
         let model = Model::read_with(bytes.clone(), &files)?.inlined()?;
+        self.put(bytes, name, model)
+    }
+
+    /// Opens a model that was read from these bytes.
+    pub(crate) fn put(&mut self, bytes: Bytes, name: &str, model: Model) -> Result<&OpenedModel> {
         let graph = Graph::new(&model)?;
         let channels = Channels::analyze(&graph);
         let size = bytes.len() as u64 + model.outside();
@@ -124,6 +131,7 @@ impl Session {
             measured: None,
             cut: None,
             tuned: None,
+            masks: None,
         };
         Ok(&self.opened.insert(opened).described)
     }
@@ -193,12 +201,18 @@ impl Session {
     /// When no model is open or the plan cannot be made as asked.
     pub fn plan(&self, options: &PlanOptions) -> Result<Estimate> {
         let opened = self.opened()?;
+        Ok(estimate(opened, &self.quick_plan(options)?))
+    }
+
+    /// A plan by scores that are known already.
+    pub(crate) fn quick_plan(&self, options: &PlanOptions) -> Result<Plan> {
+        let opened = self.opened()?;
         let measured = opened.measured.as_ref().map_or(Measured::none(), |m| &m.1);
-        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?;
+        let mut planner = Planner::new(&opened.graph, &opened.channels, options)?.of_file(opened.size());
         while let Some(now) = planner.next_graph()? {
             planner.step(&now, measured)?;
         }
-        Ok(estimate(opened, &planner.finish()?))
+        planner.finish()
     }
 
     /// Opens a device for evaluation and training; the proof of a cut runs on the CPU in any case.

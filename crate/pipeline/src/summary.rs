@@ -1,6 +1,7 @@
 //! What a session tells its caller, in the shapes that the page reads as JSON.
 
 use crate::options::Stage;
+use lopper_core::plan::Achieved;
 use lopper_core::report::{Change, PinInfo};
 use serde::{Serialize, Serializer};
 
@@ -130,6 +131,8 @@ pub struct CutSummary {
     pub not_proved: Option<String>,
     /// Whether the proof needs only more memory than there is here: then the model is handed out, and the proof is run elsewhere.
     pub elsewhere: bool,
+    /// How near the plan came to its target.
+    pub achieved: Option<Achieved>,
 }
 
 /// JSON has no infinity; a difference beyond all bounds is the largest number.

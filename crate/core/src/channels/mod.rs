@@ -367,6 +367,11 @@ impl Channels {
         }
     }
 
+    /// Classes of whole rows, each with the classes in it.
+    pub fn rows(&self) -> &[(u32, Vec<u32>)] {
+        &self.rows
+    }
+
     /// The class of every id.
     pub fn class_table(&self) -> &[u32] {
         &self.table

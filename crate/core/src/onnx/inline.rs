@@ -36,12 +36,14 @@ struct Inliner<'a> {
 }
 
 impl Model {
-    /// The model with its own functions in the place of their calls. Functions that no call needs any more are dropped.
+    /// The model with its own functions in the place of their calls, and with dense tensors in the place of sparse ones. Functions
+    /// that no call needs any more are dropped.
     ///
     /// # Errors
-    /// When a function calls itself, or the calls would become too many nodes.
+    /// When a function calls itself, the calls would become too many nodes, or a sparse tensor is malformed.
     pub fn inlined(mut self) -> Result<Self> {
         self.inline_functions()?;
+        self.densify()?;
         Ok(self)
     }
 

@@ -4,6 +4,8 @@ mod data;
 mod data_type;
 mod inline;
 mod read;
+mod single;
+mod sparse;
 mod tensor;
 mod visit;
 mod write;

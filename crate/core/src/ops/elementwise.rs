@@ -161,6 +161,10 @@ impl Operator for Binary {
         }
     }
 
+    fn silenced(&self, zero: &dyn Fn(usize) -> bool) -> bool {
+        self.zero == Zero::Any && (zero(0) || zero(1))
+    }
+
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let first = cx.required(0)?;
         if !matches!(self.zero, Zero::All) || cx.node.op_type == "Add" || cx.node.op_type == "Sub" {

@@ -173,6 +173,12 @@ pub trait Operator: Sync {
         false
     }
 
+    /// Whether the first output is zero where the inputs that `zero` names are, whatever the others hold; beyond what holds of
+    /// every operator that keeps zeros.
+    fn silenced(&self, _zero: &dyn Fn(usize) -> bool) -> bool {
+        false
+    }
+
     /// For an input that holds quantised numbers: the input with their zero points and the axis that these belong to.
     fn zero_point(&self, _node: &Node, _input: usize) -> Option<(usize, i64)> {
         None

@@ -79,6 +79,10 @@ impl Operator for BatchNormalization {
         normalised().unwrap_or(Rest::Unknown)
     }
 
+    fn silenced(&self, zero: &dyn Fn(usize) -> bool) -> bool {
+        zero(1) && zero(2)
+    }
+
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let mut layout = cx.layout(0);
         let zero = companions(cx, &mut layout, 1, 1..5);

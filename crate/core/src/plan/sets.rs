@@ -1,16 +1,21 @@
 //! Channels that lose equal shares, in the order in which they go.
 
-use super::{PlanOptions, Scope, cost};
+use super::heads::{Rows, rows};
+use super::pools::{named, names_of};
+use super::{PlanOptions, Scope, cost, matches_glob};
 use crate::channels::{Channels, Group};
 use crate::cut::{Kept, check_emptied};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::hash::{Map, Set as HashedSet};
-use crate::score::{Measured, group_scores};
+use crate::score::{Measured, Normalizer, group_scores};
 use std::collections::{BTreeMap, HashSet};
 
-/// Share of a group's channels that stays whatever their scores, in global scope.
-const GLOBAL_FLOOR: f64 = 0.1;
+/// Share of a group's channels that stays whatever their scores, where groups compete.
+const COMPETING_FLOOR: f64 = 0.1;
+
+/// Guards shares such as 0.7 * 10 against the last bit.
+pub(super) const EPSILON: f64 = 1e-9;
 
 /// Channels that lose equal shares: each cell in the order in which its channels go.
 pub(super) struct Set {
@@ -23,12 +28,42 @@ pub(super) struct Set {
     pub(super) limit: Option<&'static str>,
     /// Score of losing each share, ascending.
     pub(super) scores: Vec<f64>,
+    /// Share of its channels that the set loses whatever the target is.
+    pub(super) taken: Option<f64>,
+    /// Channels of one position of a cell: more than one for whole rows.
+    pub(super) weight: usize,
+    /// Numbers of shares that may go, ascending from none.
+    pub(super) admissible: Vec<usize>,
 }
 
 impl Set {
     /// Channels that the set loses with `n` shares.
     pub(super) fn loses(&self, n: usize) -> usize {
-        self.cells.iter().map(|(_, c)| c.len() / self.shares.max(1) * n).sum()
+        self.cells.iter().map(|(_, c)| c.len() / self.shares.max(1) * n).sum::<usize>() * self.weight
+    }
+
+    /// Shares of which a ratio of the channels goes.
+    pub(super) fn part(&self, ratio: f64) -> usize {
+        let keep = ((1.0 - ratio) * self.shares as f64 + EPSILON).floor() as usize;
+        self.shares - keep.min(self.shares)
+    }
+
+    /// The number of shares that may go which is nearest to `n`; of two equally near ones the smaller.
+    pub(super) fn nearest(&self, n: usize) -> usize {
+        self.admissible.iter().copied().min_by_key(|a| (a.abs_diff(n), *a)).unwrap_or(0)
+    }
+
+    /// Its groups, each once, ascending.
+    pub(super) fn groups(&self) -> Vec<usize> {
+        let mut out: Vec<usize> = self.cells.iter().map(|c| c.0).collect();
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
+    /// Channels of a group within the set that are left after `n` shares.
+    pub(super) fn keeps(&self, n: usize, group: usize) -> usize {
+        self.cells.iter().filter(|(g, _)| *g == group).map(|(_, c)| c.len() - c.len() / self.shares.max(1) * n).sum()
     }
 }
 
@@ -51,13 +86,25 @@ pub(super) fn sets(
     measured: &Measured,
 ) -> Result<Vec<Set>> {
     let wanted = |g: usize| limits.get(g).is_some_and(Option::is_none);
-    let all = group_scores(graph, channels, wanted, &options.scoring(measured), gone)?;
+    let mut all = group_scores(graph, channels, wanted, &options.scoring(measured), gone)?;
+    let whole = if options.heads { rows(graph, channels, &all) } else { Vec::new() };
+    for r in &whole {
+        let mut scores = vec![0.0; channels.groups.get(r.group).map_or(0, |g| g.classes.len())];
+        for (&k, &score) in r.units.iter().zip(&r.scores) {
+            if let Some(slot) = scores.get_mut(k) {
+                *slot = score;
+            }
+        }
+        if let Some(slot) = all.get_mut(r.group) {
+            *slot = scores;
+        }
+    }
+    let between = options.scoring(measured).between_groups();
     let scores: Vec<Vec<f64>> = (channels.groups.iter().zip(&all).enumerate())
-        .map(
-            |(g, (group, own))| {
-                if wanted(g) { scored(group, own, options, gone) } else { vec![0.0; group.classes.len()] }
-            },
-        )
+        .map(|(g, (group, own))| match wanted(g) {
+            true => scored(group, own, competes(graph, options, group).then_some(between), gone),
+            false => vec![0.0; group.classes.len()],
+        })
         .collect();
     let mut free: Vec<Vec<bool>> = channels.groups.iter().map(|g| vec![true; g.classes.len()]).collect();
     let mut drafts: Vec<(bool, Cells)> = Vec::new();
@@ -73,25 +120,62 @@ pub(super) fn sets(
     }
     for (g, own) in free.iter().enumerate() {
         let left: Vec<usize> = own.iter().enumerate().filter(|(_, f)| **f).map(|(k, _)| k).collect();
-        if !left.is_empty() {
+        if !left.is_empty() && channels.groups.get(g).is_some_and(|g| !g.rows) {
             drafts.push((false, vec![(g, left)]));
         }
     }
     let locked = |cells: &Cells| cells.iter().any(|(g, _)| limits.get(*g).is_none_or(Option::is_some));
     let last = last_ones(channels, limits, &scores);
-    Ok(drafts
-        .into_iter()
-        .map(|(fixed, cells)| {
-            let all = options.floor == Some(0) && can_go(graph, channels, &cells);
-            let mut set = build_set(channels, options, &scores, cells, &last, all);
-            if fixed {
-                (set.most, set.limit) = (0, Some("its channels go in step with others, some of which stay"));
-            } else if locked(&set.cells) {
-                set.most = 0;
+    let members: HashSet<usize> = whole.iter().flat_map(|r| r.members.iter().copied()).collect();
+    let build = Builder { graph, channels, options, scores: &scores, last: &last };
+    let mut out = Vec::new();
+    for (fixed, cells) in drafts {
+        let mut set = build.set(cells, 1);
+        if fixed {
+            set.stays("its channels go in step with others, some of which stay");
+        } else if locked(&set.cells) || set.cells.iter().any(|(g, _)| members.contains(g)) {
+            set.most = 0;
+        }
+        out.push(set);
+    }
+    out.extend(whole.iter().map(|r| build.rows(r, limits)));
+    for set in &mut out {
+        set.admissible = admissible(set, options);
+    }
+    hold_uneven(&mut out, options);
+    Ok(out)
+}
+
+impl Set {
+    fn stays(&mut self, why: &'static str) {
+        (self.most, self.limit) = (0, Some(why));
+    }
+}
+
+/// Numbers of shares that leave every group a multiple of what was asked, or everything. Rows count as wholes.
+fn admissible(set: &Set, options: &PlanOptions) -> Vec<usize> {
+    let multiple = options.multiple.filter(|_| set.weight == 1).unwrap_or(1);
+    let groups = set.groups();
+    let fits = |n: &usize| *n == 0 || groups.iter().all(|&g| set.keeps(*n, g).is_multiple_of(multiple));
+    (0..=set.most).filter(fits).collect()
+}
+
+/// A group in several sets keeps a multiple only if each part does. Where a part is none as a whole, all stay whole.
+fn hold_uneven(sets: &mut [Set], options: &PlanOptions) {
+    let multiple = options.multiple.unwrap_or(1);
+    let mut parts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (i, set) in sets.iter().enumerate().filter(|(_, s)| s.weight == 1) {
+        set.groups().into_iter().for_each(|g| parts.entry(g).or_default().push(i));
+    }
+    for (g, own) in parts.into_iter().filter(|(_, own)| own.len() > 1) {
+        if own.iter().filter_map(|&i| sets.get(i)).any(|s| !s.keeps(0, g).is_multiple_of(multiple)) {
+            for i in own {
+                if let Some(set) = sets.get_mut(i) {
+                    set.admissible = vec![0];
+                }
             }
-            set
-        })
-        .collect())
+        }
+    }
 }
 
 /// Channels of groups that lose equal shares: positions of each cell in its group.
@@ -147,12 +231,17 @@ fn last_ones(channels: &Channels, limits: &[Option<String>], scores: &[Vec<f64>]
     out
 }
 
-/// Scores of a group's channels, normalised over those that are left; minus infinity for the others.
-fn scored(group: &Group, all: &[f64], options: &PlanOptions, gone: &HashSet<u32>) -> Vec<f64> {
+/// Whether channels of a group are compared with those of others.
+fn competes(graph: &Graph, options: &PlanOptions, group: &Group) -> bool {
+    options.scope != Scope::Group || named(graph, options, group).is_some()
+}
+
+/// Scores of a group's channels, normalised over those that are left where groups compete; minus infinity for the others.
+fn scored(group: &Group, all: &[f64], between: Option<Normalizer>, gone: &HashSet<u32>) -> Vec<f64> {
     let stays = |k: usize| group.classes.get(k).is_some_and(|c| !gone.contains(c));
     let mut left: Vec<f64> = all.iter().enumerate().filter(|(k, _)| stays(*k)).map(|(_, s)| *s).collect();
-    if options.scope == Scope::Global {
-        options.scoring(Measured::none()).between_groups().apply(&mut left);
+    if let Some(normalizer) = between {
+        normalizer.apply(&mut left);
     }
     let mut left = left.into_iter();
     (0..all.len()).map(|k| if stays(k) { left.next().unwrap_or(0.0) } else { f64::NEG_INFINITY }).collect()
@@ -170,71 +259,103 @@ fn can_go(graph: &Graph, channels: &Channels, cells: &Cells) -> bool {
     cost(graph, &kept).is_ok() && check_emptied(graph, channels, &kept).is_ok()
 }
 
-/// A set of cells; `all` says that nothing of it has to stay.
-fn build_set(
-    channels: &Channels,
-    options: &PlanOptions,
-    scores: &[Vec<f64>],
-    cells: Cells,
-    last: &HashedSet<(usize, usize)>,
-    all: bool,
-) -> Set {
-    let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);
-    let cells: Vec<(usize, Vec<usize>)> = (cells.into_iter())
-        .map(|(g, c)| {
-            let own = scores.get(g).map(Vec::as_slice).unwrap_or_default();
-            (g, order(own, &c, |k| last.contains(&(g, k))))
-        })
-        .collect();
-    // Of every group: channels in the set, channels of each share, cells.
-    let mut parts: BTreeMap<usize, (usize, usize, usize)> = BTreeMap::new();
-    for (g, c) in &cells {
-        let part = parts.entry(*g).or_default();
-        *part = (part.0 + c.len(), part.1 + c.len() / shares.max(1), part.2 + 1);
+/// Makes sets of cells.
+struct Builder<'a> {
+    graph: &'a Graph,
+    channels: &'a Channels,
+    options: &'a PlanOptions,
+    scores: &'a [Vec<f64>],
+    last: &'a HashedSet<(usize, usize)>,
+}
+
+impl Builder<'_> {
+    fn score(&self, group: usize, k: usize) -> f64 {
+        self.scores.get(group).and_then(|s| s.get(k)).copied().unwrap_or(0.0)
     }
-    let within = |(&g, &(own, each, rows)): (&usize, &(usize, usize, usize))| {
-        own.saturating_sub(floor_of(channels, options, g, own, rows)) / each.max(1)
-    };
-    let floor = parts.iter().map(within).min().unwrap_or(0).min(shares);
-    let floor = if all { shares } else { floor };
-    let guarded = |(g, c): &(usize, Vec<usize>)| {
-        let stay = c.iter().filter(|k| last.contains(&(*g, **k))).count();
-        (c.len() - stay) / (c.len() / shares.max(1)).max(1)
-    };
-    let most = if all { shares } else { cells.iter().map(guarded).min().unwrap_or(0).min(floor) };
-    let limit = (most < floor).then_some("some part of it would be left without any channel");
-    let share_score = |n: usize| -> f64 {
-        let (mut sum, mut count) = (0.0, 0usize);
+
+    fn set(&self, cells: Cells, weight: usize) -> Set {
+        let shares = cells.iter().map(|(_, c)| c.len()).fold(0, gcd);
+        let cells: Cells = (cells.into_iter())
+            .map(|(g, c)| {
+                let own = self.scores.get(g).map(Vec::as_slice).unwrap_or_default();
+                (g, order(own, &c, |k| self.last.contains(&(g, k))))
+            })
+            .collect();
+        // Of every group: channels in the set, channels of each share, cells.
+        let mut parts: BTreeMap<usize, (usize, usize, usize)> = BTreeMap::new();
         for (g, c) in &cells {
-            let each = c.len() / shares.max(1);
-            for &k in c.iter().skip(n * each).take(each) {
-                sum += scores.get(*g).and_then(|s| s.get(k)).copied().unwrap_or(0.0);
-                count += 1;
-            }
+            let part = parts.entry(*g).or_default();
+            *part = (part.0 + c.len(), part.1 + c.len() / shares.max(1), part.2 + 1);
         }
-        sum / count.max(1) as f64
-    };
-    let scores = (0..shares).map(share_score).collect();
-    Set { cells, shares, most, limit, scores }
+        let within =
+            |(&g, &(own, each, rows)): (&usize, &(usize, usize, usize))| self.may_lose(g, own, rows) / each.max(1);
+        let all = weight == 1 && self.may_vanish(&cells);
+        let floor = if all { shares } else { parts.iter().map(within).min().unwrap_or(0).min(shares) };
+        let guarded = |(g, c): &(usize, Vec<usize>)| {
+            let stay = c.iter().filter(|k| self.last.contains(&(*g, **k))).count();
+            (c.len() - stay) / (c.len() / shares.max(1)).max(1)
+        };
+        let most = if all { shares } else { cells.iter().map(guarded).min().unwrap_or(0).min(floor) };
+        let limit = (most < floor).then_some("some part of it would be left without any channel");
+        let share_score = |n: usize| -> f64 {
+            let (mut sum, mut count) = (0.0, 0usize);
+            for (g, c) in &cells {
+                let each = c.len() / shares.max(1);
+                for &k in c.iter().skip(n * each).take(each) {
+                    sum += self.score(*g, k);
+                    count += 1;
+                }
+            }
+            sum / count.max(1) as f64
+        };
+        let scores = (0..shares).map(share_score).collect();
+        let mut set = Set { cells, shares, most, limit, scores, taken: None, weight, admissible: Vec::new() };
+        set.taken = set.groups().into_iter().find_map(|g| self.ratio_of(g));
+        set
+    }
+
+    /// Whether nothing of a set has to stay.
+    fn may_vanish(&self, cells: &Cells) -> bool {
+        let o = self.options;
+        let unlimited = o.min_ratio.is_none_or(|r| r <= 0.0) && o.max_ratio.is_none_or(|r| r >= 1.0);
+        o.floor == Some(0) && unlimited && can_go(self.graph, self.channels, cells)
+    }
+
+    /// A set of whole rows, one a share.
+    fn rows(&self, rows: &Rows, limits: &[Option<String>]) -> Set {
+        let mut set = self.set(vec![(rows.group, rows.units.clone())], rows.weight);
+        let is_locked = |g: &usize| limits.get(*g).is_none_or(Option::is_some);
+        if !rows.possible {
+            set.stays("a single one of these rows cannot go");
+        } else if rows.members.iter().any(is_locked) {
+            set.stays("some of the channels in these rows stay");
+        }
+        set.taken = set.taken.or_else(|| rows.members.iter().find_map(|&g| self.ratio_of(g)));
+        set
+    }
+
+    /// The ratio that was asked for a group by name.
+    fn ratio_of(&self, group: usize) -> Option<f64> {
+        let names = names_of(self.graph, self.channels.groups.get(group)?);
+        let asked = |glob: &str| names.iter().any(|n| matches_glob(glob, n));
+        self.options.group_ratios.iter().find(|(glob, _)| asked(glob)).map(|(_, ratio)| *ratio)
+    }
+
+    /// Most channels of a group that go of the `own` within a set. Of a group that lies in several sets each keeps its part;
+    /// a set with several cells of a group keeps one of each.
+    fn may_lose(&self, group: usize, own: usize, cells: usize) -> usize {
+        let o = self.options;
+        let Some(whole) = self.channels.groups.get(group) else { return 0 };
+        let all = whole.classes.len();
+        let default = if competes(self.graph, o, whole) && o.floor.is_none() { COMPETING_FLOOR } else { 0.0 };
+        let share = (o.min_ratio.unwrap_or(default) * all as f64 + EPSILON).floor() as usize;
+        let floor = o.floor.unwrap_or(1).max(share);
+        let stay = floor.saturating_mul(own).div_ceil(all.max(1)).max(cells).min(own);
+        let ceiling = (o.max_ratio.unwrap_or(1.0) * own as f64 + EPSILON).floor() as usize;
+        (own - stay).min(ceiling)
+    }
 }
 
-fn gcd(a: usize, b: usize) -> usize {
+pub(crate) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Channels of a group within the set that are left after `n` shares.
-pub(super) fn kept_of(cells: &[(usize, Vec<usize>)], shares: usize, n: usize, group: usize) -> usize {
-    cells.iter().filter(|(g, _)| *g == group).map(|(_, c)| c.len() - c.len() / shares.max(1) * n).sum()
-}
-
-/// Fewest channels of a group that stay of the `own` within a set. A set with several cells of a group keeps one of each.
-fn floor_of(channels: &Channels, options: &PlanOptions, group: usize, own: usize, cells: usize) -> usize {
-    let all = channels.groups.get(group).map_or(0, |g| g.classes.len());
-    let floor = match (options.floor, options.scope) {
-        (Some(n), _) => n,
-        (None, Scope::Global) => (GLOBAL_FLOOR * all as f64).floor() as usize,
-        (None, Scope::Group) => 1,
-    };
-    // Of a group that lies in several sets, each keeps its part.
-    floor.saturating_mul(own).div_ceil(all.max(1)).max(cells).min(own)
 }

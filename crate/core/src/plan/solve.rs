@@ -1,18 +1,18 @@
 //! From scores to the set of channels that go.
 
-use super::sets::{Set, kept_of, sets};
-use super::{Cost, PlanOptions, Scope, Target, cost, matches_glob, remove, whole_cost};
+use super::meter::Meter;
+use super::pools::{names_of, pools};
+use super::sets::{EPSILON, Set, sets};
+use super::{Achieved, Cost, PlanOptions, Scope, Target, cost, matches_glob, remove, whole_cost};
 use crate::channels::{Channels, Group, Role};
 use crate::cut::{Kept, check_emptied, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
+use crate::mask::dead_channels;
 use crate::score::Measured;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
-
-/// Guards shares such as 0.7 * 10 against the last bit.
-const EPSILON: f64 = 1e-9;
 
 /// What a plan leaves of one group.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,22 +38,20 @@ pub struct Plan {
     pub before: Cost,
     /// Cost after.
     pub after: Cost,
+    /// How near it came to its target, if that is a number.
+    pub achieved: Option<Achieved>,
 }
 
 /// Plans a cut by a criterion that looks at weights only.
 ///
 /// # Errors
-/// When options are out of range, a lock matches nothing, no group can be cut, the target cannot be reached, or the
+/// When options are out of range, a pattern matches nothing, no group can be cut, the target cannot be reached, or the
 /// criterion needs more than weights.
 pub fn plan(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Plan> {
-    let mut planner = Planner::new(graph, channels, options)?;
-    while let Some(now) = planner.next_graph()? {
-        planner.step(&now, Measured::none())?;
-    }
-    planner.finish()
+    Planner::new(graph, channels, options)?.by_weights()
 }
 
-/// A plan on its way to the target, in equal steps. Before each, whoever makes the plan scores what is left.
+/// A plan on its way to the target. Before each step, whoever makes the plan scores what is left.
 #[derive(Debug)]
 pub struct Planner<'a> {
     graph: &'a Graph,
@@ -61,34 +59,52 @@ pub struct Planner<'a> {
     options: PlanOptions,
     limits: Vec<Option<String>>,
     before: Cost,
+    file: u64,
     gone: HashSet<u32>,
     steps: usize,
 }
 
 impl<'a> Planner<'a> {
-    /// At the beginning.
+    /// At the beginning. A target of bytes counts those of parameters, unless [`Planner::of_file`] says more.
     ///
     /// # Errors
-    /// When options are out of range, a lock matches nothing, or channels that are to go by name cannot.
+    /// When options are out of range, a pattern matches nothing, or channels that are to go by name, or because zeros
+    /// have silenced them, cannot.
     pub fn new(graph: &'a Graph, channels: &'a Channels, options: &PlanOptions) -> Result<Self> {
         options.check()?;
         let limits = limits(graph, channels, options)?;
         let before = whole_cost(graph);
         let gone = match &options.target {
             Target::Remove(wanted) => remove::listed(graph, channels, wanted, &limits)?,
+            Target::Dead => silenced(graph, channels, &limits)?,
             _ => HashSet::new(),
         };
         // One seed decides whatever is drawn.
         let criterion = options.criterion.clone().with(None, None, Some(options.seed));
-        Ok(Self {
-            graph,
-            channels,
-            options: PlanOptions { criterion, ..options.clone() },
-            limits,
-            before,
-            gone,
-            steps: 0,
-        })
+        let options = PlanOptions { criterion, ..options.clone() };
+        Ok(Self { graph, channels, options, limits, before, file: before.bytes, gone, steps: 0 })
+    }
+
+    /// The same for a file of so many bytes.
+    #[must_use]
+    pub fn of_file(self, bytes: u64) -> Self {
+        Self { file: bytes, ..self }
+    }
+
+    /// All steps by a criterion that looks at weights only.
+    ///
+    /// # Errors
+    /// As [`Planner::step`].
+    pub fn by_weights(mut self) -> Result<Plan> {
+        while let Some(now) = self.next_graph()? {
+            self.step(&now, Measured::none())?;
+        }
+        self.finish()
+    }
+
+    fn meter(&self) -> Meter<'_> {
+        let Self { graph, channels, before, file, .. } = *self;
+        Meter { graph, channels, target: &self.options.target, before, file }
     }
 
     /// The graph that the next step's scores are taken from: what has gone is zero there. `None` at the target.
@@ -96,8 +112,8 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// When a parameter cannot be masked.
     pub fn next_graph(&self) -> Result<Option<Cow<'a, Graph>>> {
-        let done = matches!(self.options.target, Target::Remove(_)) || self.steps == self.options.steps;
-        match (done, self.gone.is_empty()) {
+        let at_once = matches!(self.options.target, Target::Remove(_) | Target::Dead);
+        match (at_once || self.steps == self.options.steps, self.gone.is_empty()) {
             (true, _) => Ok(None),
             (false, true) => Ok(Some(Cow::Borrowed(self.graph))),
             (false, false) => {
@@ -113,22 +129,27 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// When no group can be cut, the target cannot be reached, or a score is missing.
     pub fn step(&mut self, now: &Graph, measured: &Measured) -> Result<()> {
-        let sets = sets(now, self.channels, &self.options, &self.limits, &self.gone, measured)?;
+        let (options, steps) = (&self.options, self.options.steps);
+        let sets = sets(now, self.channels, options, &self.limits, &self.gone, measured)?;
         if sets.iter().all(|s| s.most == 0) {
             return Err(Error::new(
                 Code::NothingToCut,
                 "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
             ));
         }
-        self.steps += 1;
-        let target = self.options.target.part(self.steps as f64 / self.options.steps as f64);
-        let solver = Solver { graph: self.graph, channels: self.channels, options: &self.options, target, sets: &sets };
-        let lost = solver.solve(self.before)?;
-        self.gone = solver.removed(&lost).into_iter().collect();
-        if self.options.floor == Some(0) {
-            self.channels.close_rows(&mut self.gone);
+        let step = self.steps + 1;
+        let part = |stays: f64| options.schedule.after(step, steps, stays);
+        let taken = |s: &Set| s.taken.map_or(0, |r| s.nearest(s.part(1.0 - part(1.0 - r)).min(s.most)));
+        let meter = self.meter();
+        let pools = pools(self.graph, self.channels, options, &sets);
+        let solver = Solver { meter: &meter, sets: &sets, pools, taken: sets.iter().map(taken).collect() };
+        let lost = solver.solve(part(meter.stays()?))?;
+        let mut gone = solver.removed(&lost).into_iter().collect();
+        if options.floor == Some(0) {
+            self.channels.close_rows(&mut gone);
         }
-        if self.steps == self.options.steps {
+        (self.gone, self.steps) = (gone, step);
+        if step == steps {
             name_limits(&mut self.limits, &self.options, &sets, &lost);
         }
         Ok(())
@@ -144,18 +165,34 @@ impl<'a> Planner<'a> {
         let kept = Kept::new(self.graph, self.channels, removed.iter().copied());
         check_emptied(self.graph, self.channels, &kept)?;
         let after = cost(self.graph, &kept)?;
-        let groups = (self.channels.groups.iter().zip(self.limits))
+        let groups: Vec<GroupPlan> = (self.channels.groups.iter().zip(&self.limits))
             .map(|(g, limit)| GroupPlan {
                 name: g.name.clone(),
                 channels: g.classes.len(),
                 kept: (0..g.classes.len())
                     .filter(|&k| g.classes.get(k).is_some_and(|c| !self.gone.contains(c)))
                     .collect(),
-                limit,
+                limit: limit.clone(),
             })
             .collect();
-        Ok(Plan { removed, groups, before: self.before, after })
+        let achieved = self.meter().achieved(&groups, &removed)?;
+        Ok(Plan { removed, groups, before: self.before, after, achieved })
     }
+}
+
+/// Channels that zeros have silenced, without those of locked groups.
+fn silenced(graph: &Graph, channels: &Channels, limits: &[Option<String>]) -> Result<HashSet<u32>> {
+    let is_locked = |l: &Option<String>| l.as_ref().is_some_and(|l| l.starts_with("locked"));
+    let held = channels.groups.iter().zip(limits).filter(|(_, l)| is_locked(l));
+    let held: HashSet<u32> = held.flat_map(|(g, _)| g.classes.iter().copied()).collect();
+    let dead = dead_channels(graph, channels, &held)?;
+    if dead.is_empty() {
+        return Err(Error::new(
+            Code::NothingToCut,
+            "no channel is silenced by zeros: mask whole channels with everything that adds to them (bias, normalisation)",
+        ));
+    }
+    Ok(dead.into_iter().collect())
 }
 
 /// Says of groups that a set holds back what does it.
@@ -173,8 +210,7 @@ fn name_limits(limits: &mut [Option<String>], options: &PlanOptions, sets: &[Set
     };
     for (set, &n) in sets.iter().zip(lost).filter(|(s, _)| s.cells.len() > 1) {
         for (group, _) in &set.cells {
-            let (whole, kept) =
-                (kept_of(&set.cells, set.shares, 0, *group), kept_of(&set.cells, set.shares, n, *group));
+            let (whole, kept) = (set.keeps(0, *group), set.keeps(n, *group));
             let asked = ((1.0 - ratio) * whole as f64 + EPSILON).floor() as usize;
             if let Some(slot) = limits.get_mut(*group).filter(|_| kept > asked.max(1)) {
                 let each = whole / set.shares.max(1);
@@ -186,7 +222,8 @@ fn name_limits(limits: &mut [Option<String>], options: &PlanOptions, sets: &[Set
 
 /// For each group why it stays whole, if it does.
 fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<Vec<Option<String>>> {
-    let named = |g| if options.locks.is_empty() { Vec::new() } else { names_of(graph, g) };
+    let unnamed = options.locks.is_empty() && options.group_ratios.is_empty() && options.sets.is_empty();
+    let named = |g| if unnamed { Vec::new() } else { names_of(graph, g) };
     let names: Vec<Vec<&str>> = channels.groups.iter().map(named).collect();
     let everything =
         || graph.values.iter().map(|(_, v)| v.name.as_str()).chain(graph.nodes.iter().map(|(_, n)| n.name.as_str()));
@@ -198,97 +235,87 @@ fn limits(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<V
             ));
         }
     }
+    for glob in options.group_ratios.keys().chain(options.sets.iter().flatten()) {
+        if !names.iter().flatten().any(|n| matches_glob(glob, n)) {
+            return Err(Error::new(
+                Code::Usage,
+                format!("{glob:?} matches no group of the model; `lopper inspect` lists them"),
+            ));
+        }
+    }
     let limit = |g: &Group, names: &[&str]| -> Option<String> {
+        let lock = options.locks.iter().find(|l| names.iter().any(|n| matches_glob(l, n)));
+        if let Some(lock) = lock.filter(|_| g.rows || g.with_role(Role::Producer).next().is_some()) {
+            return Some(format!("locked by {lock:?}"));
+        }
         if g.rows {
-            return Some(
-                "these are whole rows (heads or blocks), which go only with all their channels or by name".to_owned(),
-            );
+            let why = "these are whole rows (heads or blocks), which go only with all their channels or by name";
+            return (!options.heads).then(|| why.to_owned());
         }
         if g.with_role(Role::Producer).next().is_none() {
             return Some("nothing with a score makes these channels".to_owned());
         }
-        if g.classes.len() == 1 && options.floor != Some(0) {
-            return Some("it has one channel, and the floor keeps that".to_owned());
-        }
-        let lock = options.locks.iter().find(|l| names.iter().any(|n| matches_glob(l, n)))?;
-        Some(format!("locked by {lock:?}"))
+        let alone = g.classes.len() == 1 && options.floor != Some(0);
+        alone.then(|| "it has one channel, and the floor keeps that".to_owned())
     };
     Ok(channels.groups.iter().zip(&names).map(|(g, n)| limit(g, n)).collect())
 }
 
-/// Names by which a group can be locked: its own, those of what makes or accompanies its channels, and of the nodes
-/// that read these.
-fn names_of<'a>(graph: &'a Graph, group: &'a Group) -> Vec<&'a str> {
-    let mut out = vec![group.name.as_str()];
-    for site in group.sites.iter().filter(|s| s.role != Role::Consumer) {
-        let value = &graph.values[site.value];
-        out.push(&value.name);
-        out.extend(value.uses.iter().map(|(n, _)| graph.nodes[*n].name.as_str()));
-    }
-    out
-}
-
 struct Solver<'a> {
-    graph: &'a Graph,
-    channels: &'a Channels,
-    options: &'a PlanOptions,
-    target: Target,
+    meter: &'a Meter<'a>,
     sets: &'a [Set],
+    /// Positions of sets that compete.
+    pools: Vec<Vec<usize>>,
+    /// Shares that sets with a ratio of their own lose.
+    taken: Vec<usize>,
 }
 
 impl Solver<'_> {
-    /// Shares that each set loses.
-    fn solve(&self, before: Cost) -> Result<Vec<usize>> {
-        match (self.options.scope, &self.target) {
-            (_, Target::Remove(_)) => Ok(vec![0; self.sets.len()]),
-            (Scope::Group, Target::Ratio(r)) => Ok(self.by_ratio(*r)),
-            (Scope::Group, Target::Macs(m)) => {
-                self.search(before, *m, 1 << 16, |k| self.by_ratio(k as f64 / f64::from(1 << 16)))
-            }
-            (Scope::Global, Target::Ratio(r)) => Ok(self.by_count(&self.pool(), *r)),
-            (Scope::Global, Target::Macs(m)) => {
-                let pool = self.pool();
-                self.search(before, *m, pool.len(), |k| self.by_prefix(&pool, k))
-            }
+    /// Shares that each set loses so that a share of the whole stays.
+    fn solve(&self, stays: f64) -> Result<Vec<usize>> {
+        match self.meter.target {
+            Target::Ratio(_) => Ok(self.by_ratio(1.0 - stays)),
+            _ => self.search(stays),
         }
     }
 
-    fn by_ratio(&self, ratio: f64) -> Vec<usize> {
-        let lost = (self.sets.iter())
-            .map(|s| {
-                let keep = ((1.0 - ratio) * s.shares as f64 + EPSILON).floor() as usize;
-                (s.shares - keep.min(s.shares)).min(s.most)
-            })
-            .collect();
-        self.round(lost)
-    }
-
-    /// Every share of every set that may go, cheapest first. Of equal scores the later set's goes first.
-    fn pool(&self) -> Vec<usize> {
-        let mut pool: Vec<(f64, usize, usize)> = Vec::new();
-        for (i, s) in self.sets.iter().enumerate() {
+    /// Every share of a pool's sets that may go, cheapest first. Of equal scores the later set's goes first.
+    fn ranked(&self, pool: &[usize]) -> Vec<usize> {
+        let mut out: Vec<(f64, usize, usize)> = Vec::new();
+        for (i, s) in pool.iter().filter_map(|&i| self.sets.get(i).map(|s| (i, s))) {
             let first = s.cells.iter().map(|c| c.0).min().unwrap_or(i);
-            pool.extend(s.scores.iter().take(s.most).map(|&score| (score + 0.0, first, i)));
+            out.extend(s.scores.iter().take(s.most).map(|&score| (score + 0.0, first, i)));
         }
-        pool.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
-        pool.into_iter().map(|p| p.2).collect()
+        out.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        out.into_iter().map(|p| p.2).collect()
     }
 
-    fn by_prefix(&self, pool: &[usize], k: usize) -> Vec<usize> {
-        let mut lost = vec![0; self.sets.len()];
-        for &i in pool.iter().take(k) {
-            if let Some(n) = lost.get_mut(i) {
-                *n += 1;
+    /// Every pool loses the same share of its channels.
+    fn by_ratio(&self, ratio: f64) -> Vec<usize> {
+        let mut lost = self.taken.clone();
+        for pool in &self.pools {
+            match pool.as_slice() {
+                [i] => {
+                    if let (Some(s), Some(n)) = (self.sets.get(*i), lost.get_mut(*i)) {
+                        *n = s.part(ratio).min(s.most);
+                    }
+                }
+                _ => self.by_count(pool, ratio, &mut lost),
             }
         }
-        self.round(lost)
+        self.rounded(lost)
     }
 
-    fn by_count(&self, pool: &[usize], ratio: f64) -> Vec<usize> {
-        let total: usize = self.sets.iter().filter(|s| s.most > 0).map(|s| s.loses(s.shares)).sum();
+    /// Channels of a pool's sets that can lose any.
+    fn channels_of(&self, pool: &[usize]) -> usize {
+        pool.iter().filter_map(|&i| self.sets.get(i)).filter(|s| s.most > 0).map(|s| s.loses(s.shares)).sum()
+    }
+
+    fn by_count(&self, pool: &[usize], ratio: f64, lost: &mut [usize]) {
+        let total = self.channels_of(pool);
         let go = total - ((1.0 - ratio) * total as f64 + EPSILON).floor() as usize;
-        let (mut lost, mut gone) = (vec![0; self.sets.len()], 0);
-        for &i in pool {
+        let mut gone = 0;
+        for i in self.ranked(pool) {
             let each = self.sets.get(i).map_or(0, |s| s.loses(1));
             if gone + each <= go
                 && let Some(n) = lost.get_mut(i)
@@ -297,31 +324,57 @@ impl Solver<'_> {
                 gone += each;
             }
         }
-        self.round(lost)
     }
 
-    /// The smallest step whose MACs are at most the share asked for.
-    fn search(&self, before: Cost, share: f64, steps: usize, at: impl Fn(usize) -> Vec<usize>) -> Result<Vec<usize>> {
-        let limit = before.macs as f64 * share + EPSILON;
-        let macs = |k: usize| -> Result<f64> {
-            let removed = self.removed(&at(k));
-            Ok(cost(self.graph, &Kept::new(self.graph, self.channels, removed))?.macs as f64)
+    /// Every share of every set that may go, in the order in which pools of any size lose the same share of their channels.
+    fn merged(&self) -> Vec<usize> {
+        let mut out: Vec<(f64, usize, usize)> = Vec::new();
+        for pool in &self.pools {
+            let total = self.channels_of(pool);
+            let mut gone = 0;
+            for i in self.ranked(pool) {
+                out.push((gone as f64 / total.max(1) as f64, pool.first().copied().unwrap_or(0), i));
+                gone += self.sets.get(i).map_or(0, |s| s.loses(1));
+            }
+        }
+        out.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        out.into_iter().map(|p| p.2).collect()
+    }
+
+    /// The fewest channels after which at most a share of the whole is left.
+    fn search(&self, stays: f64) -> Result<Vec<usize>> {
+        let order = self.merged();
+        let at = |k: usize| {
+            let mut lost = self.taken.clone();
+            for &i in order.iter().take(k) {
+                if let Some(n) = lost.get_mut(i) {
+                    *n += 1;
+                }
+            }
+            self.rounded(lost)
         };
-        let (mut low, mut high) = (0, steps);
-        let least = macs(high)?;
+        let whole = self.meter.of(&[])?;
+        let left = |k: usize| self.meter.of(&self.removed(&at(k)));
+        let limit = whole * (stays + EPSILON);
+        let (mut low, mut high) = (0, order.len());
+        let least = left(high)?;
         if least > limit {
-            return Err(Error::new(
-                Code::NoTarget,
-                format!(
-                    "{:.1} % of the MACs cannot be reached: the smallest cut within the limits leaves {:.1} %",
-                    share * 100.0,
-                    least / before.macs.max(1) as f64 * 100.0
+            let what = match self.meter.target {
+                Target::Latency { milliseconds, .. } => format!(
+                    "{milliseconds} ms cannot be reached: the smallest cut within the limits takes {least:.3} ms"
                 ),
-            ));
+                other => format!(
+                    "{:.1} % of the {} cannot be reached: the smallest cut within the limits leaves {:.1} %",
+                    stays * 100.0,
+                    if matches!(other, Target::Macs(_)) { "MACs" } else { other.name() },
+                    least / whole.max(1.0) * 100.0
+                ),
+            };
+            return Err(Error::new(Code::NoTarget, what));
         }
         while low < high {
             let middle = low + (high - low) / 2;
-            if macs(middle)? <= limit {
+            if left(middle)? <= limit {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -330,26 +383,27 @@ impl Solver<'_> {
         Ok(at(high))
     }
 
-    /// Gives shares back until every group keeps a multiple of what was asked, or everything.
-    fn round(&self, mut lost: Vec<usize>) -> Vec<usize> {
-        let Some(multiple) = self.options.multiple.filter(|m| *m > 1) else { return lost };
-        for (s, n) in self.sets.iter().zip(lost.iter_mut()) {
-            let fits =
-                |n: usize| s.cells.iter().all(|(g, _)| kept_of(&s.cells, s.shares, n, *g).is_multiple_of(multiple));
-            while *n > 0 && !fits(*n) {
-                *n -= 1;
-            }
-        }
-        lost
+    /// The nearest numbers of shares that limits allow.
+    fn rounded(&self, lost: Vec<usize>) -> Vec<usize> {
+        self.sets.iter().zip(lost).map(|(s, n)| s.nearest(n)).collect()
     }
 
     fn removed(&self, lost: &[usize]) -> Vec<u32> {
-        let mut out = Vec::new();
+        let channels = self.meter.channels;
+        let (mut out, mut rows) = (Vec::new(), false);
         for (s, &n) in self.sets.iter().zip(lost) {
             for (g, cell) in &s.cells {
-                let classes = self.channels.groups.get(*g).map(|g| g.classes.as_slice()).unwrap_or_default();
-                out.extend(cell.iter().take(cell.len() / s.shares.max(1) * n).filter_map(|&k| classes.get(k)));
+                let Some(group) = channels.groups.get(*g) else { continue };
+                let each = cell.len() / s.shares.max(1);
+                out.extend(cell.iter().take(each * n).filter_map(|&k| group.classes.get(k)));
+                rows |= group.rows && n > 0;
             }
+        }
+        if rows {
+            let mut all: HashSet<u32> = out.into_iter().collect();
+            channels.close_rows(&mut all);
+            out = all.into_iter().collect();
+            out.sort_unstable();
         }
         out
     }

@@ -5,6 +5,7 @@ use lopper_core::cut::{apply_mask, cut};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::plan::{PlanOptions, Scope, Target, plan};
+use lopper_core::recipe::Recipe;
 use lopper_core::report::{Change, Report, ReportInput, group_infos, pin_infos};
 use lopper_core::score::Criterion;
 use lopper_core::{Error, Result};
@@ -44,7 +45,7 @@ fn prune(model: &Model, graph: &Graph, channels: &Channels, options: &PlanOption
         graph,
         channels,
         plan: &plan,
-        options,
+        recipe: &Recipe::of_cut(options.clone()),
         cut: &cut,
     })?;
     apply_mask(model, &cut.mask)?;

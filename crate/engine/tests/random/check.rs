@@ -142,12 +142,11 @@ fn check_plan(channels: &Channels, options: &PlanOptions, plan: &Plan) -> Result
             && left.limit.is_none()
         {
             let asked = (((1.0 - r) * n as f64 + 1e-9).floor() as usize).max(floor);
-            let rounded = asked.div_ceil(multiple) * multiple;
-            if kept != rounded.min(n) && kept != n {
-                return fail("ratio", format!("group {:?} keeps {kept} of {n} instead of {rounded}", group.name));
-            }
-            if kept == n && rounded < n {
-                return fail("ratio", format!("group {:?} keeps all of {n} instead of {rounded}", group.name));
+            // The nearest multiple that the floor allows, or everything; of two the larger.
+            let admissible = (floor..n).filter(|k| k.is_multiple_of(multiple)).chain([n]);
+            let nearest = admissible.min_by_key(|k| (k.abs_diff(asked), n - k)).unwrap_or(n);
+            if kept != nearest {
+                return fail("ratio", format!("group {:?} keeps {kept} of {n} instead of {nearest}", group.name));
             }
         }
     }

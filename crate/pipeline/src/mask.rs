@@ -1,0 +1,81 @@
+//! Masks of the opened model.
+
+use crate::session::Session;
+use bytes::Bytes;
+use lopper_core::mask::{MaskStep, MaskedTensor, Masks, Stored};
+use lopper_core::report::Change;
+use lopper_core::{Code, Error, Result};
+use serde::Serialize;
+
+/// What was masked in the opened model.
+#[derive(Debug)]
+pub(crate) struct MaskState {
+    pub(crate) steps: Vec<MaskStep>,
+    masks: Masks,
+}
+
+/// What masks left.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MaskSummary {
+    /// Every masked tensor.
+    pub tensors: Vec<MaskedTensor>,
+    /// Entries of these.
+    pub entries: usize,
+    /// How many of them are masked.
+    pub masked: usize,
+    /// Bytes of the file.
+    pub bytes: Change,
+    /// How each masked tensor is stored, where lists of what is not zero were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<Stored>,
+    /// What masks do and do not.
+    pub note: &'static str,
+}
+
+const NOTE: &str = "zeros alone make nothing faster: a runtime multiplies them like any other number; what whole channels are dead can be cut";
+
+impl Session {
+    /// Masks the opened model: from here on it is the masked one, with zeros. What was cut or tuned is dropped.
+    ///
+    /// # Errors
+    /// When a step does not fit the model, or it is too large for one file; the session is unchanged then.
+    pub fn mask(&mut self, steps: &[MaskStep]) -> Result<MaskSummary> {
+        let opened = self.opened()?;
+        if opened.masks.is_some() {
+            return Err(Error::new(Code::Usage, "the model is masked already: open it anew to mask it otherwise"));
+        }
+        let mut masks = Masks::new(&opened.graph, &opened.channels);
+        for step in steps {
+            masks.apply(step)?;
+        }
+        let bytes = Bytes::from(masks.zeros(&opened.model)?.write()?);
+        let sizes = Change { before: opened.size(), after: bytes.len() as u64 };
+        let summary = summary(&masks, sizes, Vec::new());
+        let name = opened.name.clone();
+        let images = self.images.take();
+        let reopened = self.open(bytes, &name).map(|_| ());
+        self.images = images;
+        reopened?;
+        self.opened_mut()?.masks = Some(MaskState { steps: steps.to_vec(), masks });
+        Ok(summary)
+    }
+
+    /// The masked model with its weights as lists of what is not zero (ONNX `sparse_initializer`).
+    ///
+    /// # Errors
+    /// When nothing was masked.
+    pub fn sparse(&self) -> Result<(Vec<u8>, MaskSummary)> {
+        let opened = self.opened()?;
+        let state = opened.masks.as_ref().ok_or_else(|| Error::new(Code::Usage, "nothing is masked yet"))?;
+        let (model, stored) = state.masks.sparse(&opened.model)?;
+        let bytes = model.write()?;
+        let sizes = Change { before: opened.size(), after: bytes.len() as u64 };
+        Ok((bytes, summary(&state.masks, sizes, stored)))
+    }
+}
+
+fn summary(masks: &Masks, bytes: Change, stored: Vec<Stored>) -> MaskSummary {
+    let tensors = masks.masked();
+    let sum = |f: fn(&MaskedTensor) -> usize| tensors.iter().map(f).sum();
+    MaskSummary { entries: sum(|t| t.entries), masked: sum(|t| t.masked), tensors, bytes, stored, note: NOTE }
+}

@@ -1,0 +1,85 @@
+//! Following a recipe, and writing one.
+
+use crate::host::Host;
+use crate::options::{TuneOptions, Which};
+use crate::session::Session;
+use crate::summary::SplitSummary;
+use lopper_core::recipe::{DataRecipe, Recipe};
+use lopper_core::report::ModelInfo;
+use lopper_core::score::Needs;
+use lopper_core::{Code, Error, Result};
+
+impl Session {
+    /// Does what a recipe says with the opened model: masks, cuts, fine-tunes. Gives the model that came last.
+    ///
+    /// # Errors
+    /// As each of these; images must be loaded where the recipe fine-tunes or its criterion looks at some.
+    pub async fn follow(&mut self, recipe: &Recipe, host: &impl Host) -> Result<Which> {
+        recipe.check()?;
+        let tune = recipe.tune.as_ref().map(tune_options).transpose()?;
+        if tune.is_some() && self.images.is_none() {
+            return Err(Error::new(Code::Usage, "the recipe fine-tunes: give the images to learn from"));
+        }
+        let mut last = Which::Original;
+        if !recipe.mask.is_empty() {
+            self.mask(&recipe.mask)?;
+        }
+        if let Some(cut) = &recipe.cut {
+            if cut.criterion.needs() != Needs::Weights {
+                let images = recipe.score.clone().unwrap_or_default();
+                self.score(&cut.criterion, None, &images, host).await?;
+            }
+            self.cut(cut, host).await?;
+            last = Which::Cut;
+        }
+        if let Some(tune) = &tune {
+            self.tune(tune, host).await?;
+            last = Which::Tuned;
+        }
+        Ok(last)
+    }
+
+    /// Everything that this session did, to be done again.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub(crate) fn history(&self) -> Result<Recipe> {
+        let opened = self.opened()?;
+        let data = self.images.as_ref().map(|i| DataRecipe {
+            normalize: i.options.normalize.clone(),
+            seed: i.options.seed,
+            validation: i.options.validation,
+            test: i.options.test,
+            name: Some(i.name.clone()),
+            images: Some(i.dataset.len()),
+            split: serde_json::to_value(SplitSummary {
+                train: i.split.train.len(),
+                validation: i.split.validation.len(),
+                test: i.split.test.len(),
+            })
+            .ok(),
+        });
+        Ok(Recipe {
+            lopper: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            model: Some(ModelInfo {
+                name: opened.name.clone(),
+                sha256: opened.sha256().to_owned(),
+                opset: opened.graph.opset,
+            }),
+            device: Some(self.device.name().to_owned()),
+            mask: opened.masks.as_ref().map(|m| m.steps.clone()).unwrap_or_default(),
+            cut: opened.cut.as_ref().map(|c| c.options.clone()),
+            score: opened.cut.as_ref().and_then(|c| c.report.recipe.score.clone()),
+            data,
+            ..Recipe::default()
+        })
+    }
+}
+
+/// What a recipe says of fine-tuning; what it notes of the rules that moved parameters is no setting.
+fn tune_options(value: &serde_json::Value) -> Result<TuneOptions> {
+    let bad = |e: serde_json::Error| Error::new(Code::Usage, format!("the recipe's fine-tuning makes no sense ({e})"));
+    let options: TuneOptions = serde_json::from_value(value.clone()).map_err(bad)?;
+    options.check()?;
+    Ok(options)
+}
