@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { toggleLock } from '../actions/model.js';
+import { toggleLock } from '../actions/settings.js';
 import * as format from '../format.js';
 import type { Group, Pin } from '../protocol.js';
 import * as store from '../store.js';
@@ -65,7 +65,7 @@ function Names(props: { title: string; names: readonly string[] }) {
 
 function Row(props: { group: Group; kept: number; widest: number }) {
   const { group, kept } = props;
-  const locked = store.locks.value.has(group.name);
+  const locked = store.settings.value.locks.includes(group.name);
   const whole = locked || !group.prunable;
   return (
     <li class="group">
