@@ -4,7 +4,9 @@ import * as format from '../format.js';
 import type { Group, Pin } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { GraphPanel } from './graph.js';
 import { Step } from './step.js';
+import { WhyPanel } from './why.js';
 
 /** More rows than this would push the slider out of sight. */
 const ROWS = 14;
@@ -163,6 +165,8 @@ export function GroupsStep() {
         </button>
       )}
       <Pinned pinned={pinned} />
+      <GraphPanel />
+      <WhyPanel />
     </Step>
   );
 }
