@@ -6,6 +6,7 @@ import '../styles/layout.css';
 import '../styles/steps.css';
 import '../styles/views.css';
 import { followSettings } from './actions/model.js';
+import { workOffline } from './actions/offline.js';
 import { followAddress, keepAddress } from './actions/recipe.js';
 import { boot } from './actions/session.js';
 import { listenForUndo } from './actions/settings.js';
@@ -17,5 +18,6 @@ if (host) {
   followSettings();
   keepAddress();
   listenForUndo();
+  void workOffline();
   void boot().then(followAddress);
 }

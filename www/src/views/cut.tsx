@@ -82,9 +82,6 @@ export function CutStep() {
       />
       {possible && <EstimateLine />}
       <MoreSettings />
-      <ScoresPanel />
-      <SensitivityPanel />
-      <ZerosPanel />
       <div class="actions">
         <button
           type="button"
@@ -97,6 +94,11 @@ export function CutStep() {
         {stale && <p class="hint">{text.cut.stale}</p>}
       </div>
       <TaskProgress name="cut" />
+      <div class="panels">
+        <ScoresPanel />
+        <SensitivityPanel />
+        <ZerosPanel />
+      </div>
     </Step>
   );
 }

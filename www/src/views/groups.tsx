@@ -165,8 +165,10 @@ export function GroupsStep() {
         </button>
       )}
       <Pinned pinned={pinned} />
-      <GraphPanel />
-      <WhyPanel />
+      <div class="panels">
+        <GraphPanel />
+        <WhyPanel />
+      </div>
     </Step>
   );
 }
