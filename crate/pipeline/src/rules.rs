@@ -138,7 +138,8 @@ pub enum LossKind {
     Mse,
 }
 
-const MOMENTUM: f64 = 0.9;
+/// Of every preset, too.
+pub(crate) const MOMENTUM: f64 = 0.9;
 /// Of PyTorch's reference recovery, and of PyTorch's AdamW.
 const WEIGHT_DECAY: (f64, f64) = (5e-4, 0.01);
 const WARMUP: f64 = 0.1;

@@ -2,10 +2,12 @@
 
 mod checkpoint;
 mod clip;
+mod gates;
 mod lesson;
 mod loss;
 mod optimizer;
 mod parameters;
+mod penalty;
 mod schedule;
 mod teacher;
 
@@ -21,11 +23,14 @@ use lopper_core::onnx::{Model, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
 use teacher::Teacher;
 
+pub use checkpoint::Memory;
+pub use gates::GateSite;
 pub use lesson::{Lesson, Target};
 pub use loss::Loss;
 pub(crate) use loss::mean_cross_entropy;
 pub use optimizer::Optimizer;
 pub(crate) use parameters::write;
+pub use penalty::Pull;
 pub use schedule::Schedule;
 
 /// How to train.
@@ -77,6 +82,31 @@ struct Parameter {
     first: Option<DeviceTensor>,
     /// The second moment of AdamW.
     second: Option<DeviceTensor>,
+    /// What is added to its gradient.
+    pull: Option<penalty::Pulling>,
+    /// Whether it stays as it is.
+    frozen: bool,
+}
+
+impl Parameter {
+    fn new(name: String, slot: Slot, tensor: DeviceTensor) -> Self {
+        Self { name, slot, tensor, decays: true, first: None, second: None, pull: None, frozen: false }
+    }
+
+    /// One step at a rate, the step being counted from 1.
+    fn advance(
+        &mut self,
+        optimizer: &Optimizer,
+        gradient: DeviceTensor,
+        (rate, step): (f64, usize),
+        strength: f32,
+    ) -> Result<()> {
+        let gradient = match &self.pull {
+            Some(pull) => pull.apply(&self.tensor, gradient, strength)?,
+            None => gradient,
+        };
+        optimizer.update(self, gradient, rate, step)
+    }
 }
 
 /// A network that learns.
@@ -92,6 +122,9 @@ pub struct Trainer {
     teacher: Option<Teacher>,
     steps: usize,
     unread: Vec<Tensor<1>>,
+    gates: Vec<gates::Gate>,
+    /// What factors of penalties are multiplied by.
+    strength: f32,
 }
 
 /// What a caller of [`Trainer::fit`] sees after each step.
@@ -119,14 +152,7 @@ impl Trainer {
         for found in parameters::trainable(network.graph())? {
             let tensor = upload(&mut constants, found.slot, device)?;
             let decays = settings.decay_all || found.mixes;
-            parameters.push(Parameter {
-                name: found.name,
-                slot: found.slot,
-                tensor,
-                decays,
-                first: None,
-                second: None,
-            });
+            parameters.push(Parameter { decays, ..Parameter::new(found.name, found.slot, tensor) });
         }
         if parameters.is_empty() {
             return Err(Error::new(Code::Unsupported, "the model holds no parameters that could be trained"));
@@ -137,7 +163,18 @@ impl Trainer {
             put(&mut constants, *slot, Some(tensor));
         }
         device.inner().seed(settings.seed);
-        Ok(Self { network, settings, parameters, statistics, constants, teacher: None, steps: 0, unread: Vec::new() })
+        Ok(Self {
+            network,
+            settings,
+            parameters,
+            statistics,
+            constants,
+            teacher: None,
+            steps: 0,
+            unread: Vec::new(),
+            gates: Vec::new(),
+            strength: 1.0,
+        })
     }
 
     /// Names the model whose answers are to be learnt.
@@ -187,7 +224,7 @@ impl Trainer {
     /// As [`Trainer::step`].
     pub fn learn(&mut self, parts: Vec<Lesson>) -> Result<()> {
         let images: usize = parts.iter().map(Lesson::images).sum();
-        let mut gradients: Vec<Option<DeviceTensor>> = vec![None; self.parameters.len()];
+        let mut gradients: Vec<Option<DeviceTensor>> = vec![None; self.parameters.len() + self.gates.len()];
         let mut losses = Vec::with_capacity(parts.len());
         for part in parts {
             let share = part.images() as f64 / images.max(1) as f64;
@@ -198,11 +235,13 @@ impl Trainer {
         if let Some(most) = self.settings.clip {
             clip::clip(&mut gradients, most)?;
         }
+        let of_gates = gradients.split_off(self.parameters.len());
         for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
             if let Some(gradient) = gradient {
-                self.settings.optimizer.update(parameter, gradient, rate, self.steps)?;
+                parameter.advance(&self.settings.optimizer, gradient, (rate, self.steps), self.strength)?;
             }
         }
+        self.move_gates(of_gates, rate)?;
         self.unread.push(Tensor::cat(losses, 0).sum());
         self.network.device().flush()
     }
@@ -246,14 +285,19 @@ impl Trainer {
     fn add_gradients(&mut self, part: Lesson, share: f64, sums: &mut [Option<DeviceTensor>]) -> Result<Tensor<1>> {
         let taught = self.teacher.as_mut().map(|t| t.answers(&part)).transpose()?;
         let leaves = self.leaves()?;
+        let gates = self.multiply_by_gates(&leaves)?;
         let inputs = vec![(self.network.only_input()?, Value::from(part.input.clone()))];
         let mut mode = if self.settings.frozen_statistics { Mode::Frozen } else { Mode::Train(Vec::new()) };
         let outputs = self.network.forward(inputs, &self.constants, &mut mode)?;
         let outputs = teacher::real(outputs, self.network.device())?;
         let loss = self.settings.loss.of(outputs, taught, &part, self.network.device())?.mul_scalar(share);
         let mut gradients = loss.backward();
-        for ((parameter, leaf), sum) in self.parameters.iter().zip(leaves).zip(sums) {
+        for parameter in &self.parameters {
             put(&mut self.constants, parameter.slot, None);
+        }
+        let moves = self.parameters.iter().map(|p| !p.frozen).chain(gates.iter().map(|_| true));
+        let leaves = leaves.into_iter().chain(gates.iter().cloned());
+        for ((leaf, _), sum) in leaves.zip(moves).zip(sums).filter(|((_, moves), _)| *moves) {
             if let Some(gradient) = gradient_of(leaf, &mut gradients)? {
                 *sum = Some(match sum.take() {
                     None => gradient,
@@ -267,12 +311,15 @@ impl Trainer {
         Ok(loss.inner())
     }
 
-    /// Gives every parameter a fresh place in the autodiff graph.
+    /// Gives every parameter that moves a fresh place in the autodiff graph.
     fn leaves(&mut self) -> Result<Vec<DeviceTensor>> {
         let mut leaves = Vec::with_capacity(self.parameters.len());
         for p in &self.parameters {
             let t = p.tensor.clone();
-            let leaf: DeviceTensor = by_rank!(t.rank(), D => Ok(t.float::<D>()?.autodiff().require_grad().into()))?;
+            let leaf: DeviceTensor = match p.frozen {
+                true => t,
+                false => by_rank!(t.rank(), D => Ok(t.float::<D>()?.autodiff().require_grad().into()))?,
+            };
             put(&mut self.constants, p.slot, Some(leaf.clone()));
             leaves.push(leaf);
         }
@@ -340,11 +387,13 @@ impl Trainer {
         Ok(Ended::Done)
     }
 
-    /// Every trained tensor by name: parameters, then running statistics.
+    /// Every trained tensor by name: parameters, multiplied by their gates, then running statistics.
     async fn tensors(&self) -> Result<Vec<(String, HostTensor)>> {
         let mut out = Vec::with_capacity(self.parameters.len() + self.statistics.len());
-        for p in &self.parameters {
-            out.push((p.name.clone(), p.tensor.clone().download().await?));
+        for (at, p) in self.parameters.iter().enumerate() {
+            if let Some(tensor) = self.gated(at)? {
+                out.push((p.name.clone(), tensor.download().await?));
+            }
         }
         for (name, slot) in &self.statistics {
             if let Some(value) = self.constants.get(*slot).cloned().flatten() {
