@@ -1,4 +1,21 @@
-import { defineConfig } from 'vite';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { type Plugin, defineConfig } from 'vite';
+
+/** The service worker with the list of what it keeps. The engine's two modules are kept by the page, which loads one. */
+const offline: Plugin = {
+  name: 'offline',
+  apply: 'build',
+  async generateBundle(_, bundle) {
+    const built = Object.keys(bundle).filter((name) => !/\.(wasm|html|map)$/.test(name));
+    const files = ['./', 'icon.svg', 'manifest.webmanifest', ...built.sort()];
+    const page = await readFile('www/index.html');
+    const version = createHash('sha256').update(JSON.stringify(files)).update(page).digest('hex').slice(0, 12);
+    const source = await readFile('www/offline.js', 'utf8');
+    const constants = `const FILES = ${JSON.stringify(files)};\nconst VERSION = '${version}';\n`;
+    this.emitFile({ type: 'asset', fileName: 'offline.js', source: constants + source.replace('/* global FILES, VERSION */\n', '') });
+  },
+};
 
 export default defineConfig({
   root: 'www',
@@ -6,6 +23,7 @@ export default defineConfig({
   base: './',
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   worker: { format: 'es' },
+  plugins: [offline],
   build: {
     outDir: '../dist',
     emptyOutDir: true,

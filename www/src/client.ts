@@ -33,11 +33,23 @@ export interface Handlers {
 /** The wasm is fetched and compiled once; a worker that replaces another gets the compiled module. */
 let compiled: Promise<{ kit: Kit; module: WebAssembly.Module }> | undefined;
 
+/** Keeps the module for a visit without a network, the newest only; a second request is not needed for it. */
+async function keep(url: string, response: Response): Promise<void> {
+  try {
+    const cache = await caches.open('lopper-engine');
+    const old = (await cache.keys()).filter((request) => request.url !== new URL(url, location.href).href);
+    await Promise.all([...old.map((request) => cache.delete(request)), cache.put(url, response)]);
+  } catch {
+    // Without storage, or where it is full, the next visit needs the network.
+  }
+}
+
 /** Most of the larger module compiles GPU kernels: without an adapter nothing would ever run it. */
 async function compile(): Promise<{ kit: Kit; module: WebAssembly.Module }> {
   const kit: Kit = (await navigator.gpu?.requestAdapter().catch(() => null)) ? 'gpu' : 'cpu';
   const response = await fetch(kit === 'gpu' ? gpuUrl : cpuUrl, { credentials: 'same-origin' });
   if (!response.ok) throw new Error(text.errors.wasmStatus(response.status));
+  if (!import.meta.env.DEV) void keep(kit === 'gpu' ? gpuUrl : cpuUrl, response.clone());
   // A plain web server may not know the type that streaming compilation insists on.
   const streams = response.headers.get('content-type')?.startsWith('application/wasm');
   const module = await (streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer()));

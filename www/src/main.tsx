@@ -4,13 +4,20 @@ import '../styles/controls.css';
 import '../styles/landing.css';
 import '../styles/layout.css';
 import '../styles/steps.css';
+import '../styles/views.css';
 import { followSettings } from './actions/model.js';
+import { workOffline } from './actions/offline.js';
+import { followAddress, keepAddress } from './actions/recipe.js';
 import { boot } from './actions/session.js';
+import { listenForUndo } from './actions/settings.js';
 import { App } from './views/app.js';
 
 const host = document.getElementById('app');
 if (host) {
   render(<App />, host);
   followSettings();
-  void boot();
+  keepAddress();
+  listenForUndo();
+  void workOffline();
+  void boot().then(followAddress);
 }

@@ -65,20 +65,70 @@ export interface OpenedModel {
   pinned: Pin[];
 }
 
-export type Criterion = 'l1' | 'l2';
-export type Scope = 'group' | 'global';
+/** A criterion as the core writes it: `l1`, `lp(3)`, or a mixture such as `l1:0.7,fpgm_l2:0.3`. */
+export type Criterion = string;
+export type Scope = 'group' | 'global' | 'isomorphic';
+export type Schedule = 'linear' | 'agp' | 'exponential';
+export type Reduction = 'sum' | 'mean' | 'max' | 'prod' | 'first';
+export type Normalizer = 'none' | 'sum' | 'mean' | 'max' | 'std' | 'gaussian' | 'lamp' | 'l2';
 
-/** `ratio`: share of the channels that go. `macs`: share of the original's MACs that stays. */
-export type Target = { ratio: number } | { macs: number };
+/** Times of layers at several widths: by node, MACs and milliseconds. */
+export interface LatencyTable {
+  device: string;
+  layers: Record<string, [macs: number, milliseconds: number][]>;
+  /** Milliseconds that no layer accounts for. */
+  rest: number;
+}
+
+/** `ratio`: share of the channels that go. `macs`, `parameters`, `bytes`: share of the original's that stays. */
+export type Target =
+  | { ratio: number }
+  | { macs: number }
+  | { parameters: number }
+  | { bytes: number }
+  | { latency: { milliseconds: number; table: LatencyTable } };
 
 export interface PlanOptions {
   criterion: Criterion;
+  /** `null`: as the criterion has it. */
+  reduction: Reduction | null;
+  normalizer: Normalizer | null;
   scope: Scope;
   target: Target;
+  /** Patterns of groups that compete with each other and no others. */
+  sets: string[][];
+  /** Ratios of single groups by pattern, whatever the target says of the others. */
+  group_ratios: Record<string, number>;
   floor: number | null;
+  min_ratio: number | null;
+  max_ratio: number | null;
   multiple: number | null;
   locks: string[];
+  heads: boolean;
+  steps: number;
+  schedule: Schedule;
   seed: number;
+}
+
+/** Which images a criterion looks at. */
+export interface ScoreImages {
+  batch: number;
+  limit: number | null;
+}
+
+/** Every setting of a run. Other fields of a recipe are notes, and the page leaves them as they are. */
+export interface Recipe {
+  version: 1;
+  cut?: PlanOptions;
+  score?: ScoreImages;
+  data?: { normalize: Normalize; seed: number };
+  tune?: TuneOptions;
+}
+
+/** One number a channel, as channels are compared; small ones go first. */
+export interface GroupScores {
+  name: string;
+  scores: number[];
 }
 
 export interface Change {
@@ -106,6 +156,8 @@ export interface CutSummary extends Estimate {
   not_proved: string | null;
   /** The proof needs only more memory than there is here. */
   elsewhere: boolean;
+  /** How near the plan came to its target. */
+  achieved: { target: string; asked: number; got: number } | null;
 }
 
 export type DeviceChoice = 'auto' | 'cpu' | 'gpu';
@@ -153,21 +205,121 @@ export interface Evaluation {
   device: string;
 }
 
+/** A stage of recovery without gradients. */
+export type Stage = 'bias' | 'lstsq' | 'batchnorm';
+
 export interface TuneOptions {
+  /** 0: only what `recover` says. */
   epochs: number;
   learning_rate: number;
   batch: number;
   seed: number;
   /** Go on from the restored checkpoint instead of from the cut model. */
   resume: boolean;
+  /** What is done before the first step. */
+  recover: Stage[];
+}
+
+/** Accuracy on the validation images after a stage, if there are any. */
+export interface StageSummary {
+  stage: Stage;
+  seconds: number;
+  validation_top1: number | null;
 }
 
 export interface TuneSummary {
   steps: number;
   seconds: number;
-  loss: number;
+  /** `null` where no step was made. */
+  loss: number | null;
   /** False when the person stopped it early; the weights up to there are kept. */
   finished: boolean;
+  validation_top1: number | null;
+  stages: StageSummary[];
+}
+
+/** A value's axis. */
+export interface Place {
+  value: string;
+  axis: number;
+}
+
+/** Two places that a node makes one. */
+export interface Link {
+  node: string;
+  op: string;
+  from: Place;
+  to: Place;
+}
+
+/** What is known of one place: who pins its channels, and by which chain of unions. */
+export interface Told {
+  place: Place;
+  length: number;
+  groups: string[];
+  pinned: number;
+  reasons: { at: Place; node: string; op: string; why: string; chain: Link[] }[];
+}
+
+/** How two places hang together. */
+export interface Coupling {
+  a: Place;
+  b: Place;
+  channels: number;
+  pinned: boolean;
+  chain: Link[];
+}
+
+export type Role = 'producer' | 'consumer' | 'companion';
+
+/** The model as it is drawn: inputs, nodes in the order of their work, outputs. Groups are places in `OpenedModel.groups`. */
+export interface Drawing {
+  nodes: { name: string; op: string; parameter: string | null; members: [group: number, role: Role][] }[];
+  values: { name: string; shape: string[] | null; groups: number[] }[];
+  edges: [from: number, to: number, value: number][];
+}
+
+/** Boxes and arrows to be placed: sizes, and pairs of boxes. */
+export interface Boxes {
+  sizes: [width: number, height: number][];
+  arrows: [from: number, to: number][];
+}
+
+/** Middles of boxes, and the corners of arrows. */
+export interface Layout {
+  width: number;
+  height: number;
+  boxes: [x: number, y: number][];
+  arrows: [x: number, y: number][][];
+}
+
+/** How single groups bear cuts. `error` is the largest difference of the output, as a share of its largest number. */
+export interface Sensitivity {
+  measure: 'accuracy' | 'error';
+  baseline: number;
+  groups: { name: string; channels: number; points: { ratio: number; kept: number; value: number }[] }[];
+}
+
+/** What a recipe of a sweep brings. */
+export interface SweepRow {
+  name: string;
+  top1: number;
+  macs: number;
+  bytes: number;
+  milliseconds: number;
+  /** No other row is at least as good in everything and better in something. */
+  pareto: boolean;
+  failed?: string;
+}
+
+/** Milliseconds of one sample: whole, with a share of the weights set to zero, and cut. */
+export interface Zeros {
+  entries: number;
+  masked: number;
+  original: number;
+  zeros: number;
+  cut: number | null;
+  device: string;
 }
 
 export interface Exported {
@@ -203,6 +355,22 @@ export interface Calls {
   sample: { ask: { bytes: Uint8Array }; answer: Sample };
   plan: { ask: PlanOptions; answer: Estimate };
   cut: { ask: PlanOptions; answer: CutSummary };
+  scores: { ask: PlanOptions; answer: GroupScores[] };
+  /** Looks at images for a criterion; the answer says which weights have no score, and why. */
+  score: { ask: { criterion: Criterion; images: ScoreImages }; answer: string[] };
+  latencies: { ask: { locks: string[] }; answer: LatencyTable };
+  sensitivity: { ask: { plan: PlanOptions; ratios: number[]; limit: number | null }; answer: Sensitivity };
+  /** Ratios of groups by which this share of the MACs stays, from the last measurement of sensitivity. */
+  balanced: { ask: { plan: PlanOptions; macs: number }; answer: PlanOptions };
+  /** Afterwards nothing is cut. */
+  sweep: { ask: { recipes: [name: string, recipe: Recipe][]; limit: number | null }; answer: SweepRow[] };
+  zeros: { ask: { share: number }; answer: Zeros };
+  drawing: { ask: null; answer: Drawing };
+  layout: { ask: Boxes; answer: Layout };
+  why: { ask: { name: string }; answer: Told[] };
+  together: { ask: { a: string; b: string }; answer: Coupling };
+  readRecipe: { ask: { text: string }; answer: Recipe };
+  compactRecipe: { ask: Recipe; answer: string };
   device: { ask: { choice: DeviceChoice }; answer: DeviceInfo };
   data: { ask: { name: string; files: Named[]; options: DataOptions }; answer: DataSummary };
   evaluate: { ask: { which: Which; limit: number | null }; answer: Evaluation };
@@ -220,10 +388,19 @@ export type Progress =
   | { task: 'evaluate'; done: number; total: number }
   | { task: 'data'; done: number; total: number }
   | { task: 'score'; done: number; total: number }
-  | { task: 'recover'; stage: 'bias' | 'lstsq' | 'batchnorm'; done: number; total: number }
+  | StageProgress
+  | { task: 'sweep'; done: number; total: number; row: SweepRow }
   | { task: 'cut'; done: number; total: number }
   | { task: 'device'; done: number; total: number }
   | TuneProgress;
+
+export interface StageProgress {
+  task: 'recover';
+  stage: Stage;
+  /** Layers or batches. */
+  done: number;
+  total: number;
+}
 
 export interface TuneProgress {
   task: 'tune';

@@ -2,19 +2,33 @@
 
 import { computed, signal } from '@preact/signals';
 import type { Picked } from './files.js';
+import { needsOf } from './criteria.js';
 import type {
-  Criterion,
   CutSummary,
   DataSummary,
   DeviceChoice,
   DeviceInfo,
+  Drawing,
   Estimate,
   Evaluation,
+  GroupScores,
+  LatencyTable,
+  Normalizer,
   OpenedModel,
   PlanOptions,
+  Recipe,
+  Reduction,
+  Schedule,
   Scope,
+  Sensitivity,
+  Stage,
+  StageProgress,
+  StageSummary,
+  SweepRow,
+  Target,
   TuneProgress,
   Which,
+  Zeros,
 } from './protocol.js';
 
 /** Where bytes came from, so that a new worker can read them again. */
@@ -26,7 +40,20 @@ export type Engine =
   | { state: 'recovering' }
   | { state: 'failed'; message: string };
 
-export type TaskName = 'open' | 'data' | 'cut' | 'evaluate' | 'tune' | 'device' | 'export' | 'recover';
+export type TaskName =
+  | 'open'
+  | 'data'
+  | 'score'
+  | 'latency'
+  | 'cut'
+  | 'evaluate'
+  | 'sensitivity'
+  | 'sweep'
+  | 'zeros'
+  | 'tune'
+  | 'device'
+  | 'export'
+  | 'recover';
 
 /** What runs now. One task at a time: the worker is one thread. */
 export interface Task {
@@ -67,15 +94,66 @@ export const sampleStage = signal<SampleStage | undefined>(undefined);
 export const modelSource = signal<Source | undefined>(undefined);
 export const model = signal<OpenedModel | undefined>(undefined);
 
-export const criterion = signal<Criterion>('l1');
-export const scope = signal<Scope>('group');
-export const targetKind = signal<'ratio' | 'macs'>('ratio');
-/** Share to cut, of the channels or of the MACs as `targetKind` says. */
-export const amount = signal(0.5);
-export const floor = signal<number | null>(null);
-export const multiple = signal<number | null>(null);
-export const seed = signal(0);
-export const locks = signal<ReadonlySet<string>>(new Set());
+export const TARGETS = ['ratio', 'macs', 'parameters', 'bytes', 'latency'] as const;
+export type TargetKind = (typeof TARGETS)[number];
+
+/** What decides a run, as its controls hold it. */
+export interface Settings {
+  criterion: string;
+  reduction: Reduction | null;
+  normalizer: Normalizer | null;
+  scope: Scope;
+  targetKind: TargetKind;
+  /** Share that goes, of what `targetKind` says. */
+  amount: number;
+  sets: string[][];
+  groupRatios: Record<string, number>;
+  floor: number | null;
+  minRatio: number | null;
+  maxRatio: number | null;
+  multiple: number | null;
+  locks: string[];
+  heads: boolean;
+  planSteps: number;
+  schedule: Schedule;
+  seed: number;
+  recover: Stage[];
+  epochs: number;
+  learningRate: number;
+  batch: number;
+}
+
+export const DEFAULTS: Settings = {
+  criterion: 'l1',
+  reduction: null,
+  normalizer: null,
+  scope: 'group',
+  targetKind: 'ratio',
+  amount: 0.5,
+  sets: [],
+  groupRatios: {},
+  floor: null,
+  minRatio: null,
+  maxRatio: null,
+  multiple: null,
+  locks: [],
+  heads: false,
+  planSteps: 1,
+  schedule: 'linear',
+  seed: 0,
+  recover: [],
+  epochs: 3,
+  learningRate: 0.02,
+  batch: 32,
+};
+
+export const settings = signal<Settings>(DEFAULTS);
+/** The settings came with a link, before any model was open: they are for the model that is opened first. */
+export const linked = signal(false);
+/** Times of layers on the device in use: without them there is no target in milliseconds. */
+export const latencies = signal<LatencyTable | undefined>(undefined);
+/** The criterion that has looked at the images; a plan by another one that has to cannot be made yet. */
+export const scored = signal<string | undefined>(undefined);
 
 export const estimate = signal<Estimate | undefined>(undefined);
 /** Why the plan cannot be made as asked. */
@@ -90,23 +168,77 @@ export const normalize = signal(DEFAULT_NORMALIZE);
 
 export const evaluations = signal<Partial<Record<Which, Evaluation>>>({});
 
-export const epochs = signal(3);
-export const learningRate = signal(0.02);
-export const batch = signal(32);
 export const tune = signal<TuneState>('none');
 export const tuneProgress = signal<TuneProgress | undefined>(undefined);
 export const lossPoints = signal<LossPoint[]>([]);
 export const checkpoint = signal<Uint8Array | undefined>(undefined);
 
-export const planOptions = computed<PlanOptions>(() => ({
-  criterion: criterion.value,
-  scope: scope.value,
-  target: targetKind.value === 'ratio' ? { ratio: amount.value } : { macs: round4(1 - amount.value) },
-  floor: floor.value,
-  multiple: multiple.value,
-  locks: [...locks.value],
-  seed: seed.value,
-}));
+/** The stage of recovery that runs. */
+export const stage = signal<StageProgress | undefined>(undefined);
+/** What stages of recovery brought in the last fine-tune. */
+export const stages = signal<StageSummary[]>([]);
+
+export const drawing = signal<Drawing | undefined>(undefined);
+export const scores = signal<GroupScores[] | undefined>(undefined);
+export const sensitivity = signal<Sensitivity | undefined>(undefined);
+/** Rows of the last sweep, with the recipes behind them; the first row is the model as it is. */
+export const sweep = signal<{ row: SweepRow; recipe: Recipe | undefined }[]>([]);
+export const zeros = signal<Zeros | undefined>(undefined);
+
+/** Images for criteria that look at some: enough for stable scores, and soon done. */
+export const SCORE_IMAGES = { batch: 64, limit: 512 };
+
+function target({ targetKind, amount }: Settings, table: LatencyTable | undefined): Target | undefined {
+  const stays = round4(1 - amount);
+  switch (targetKind) {
+    case 'ratio':
+      return { ratio: amount };
+    case 'macs':
+      return { macs: stays };
+    case 'parameters':
+      return { parameters: stays };
+    case 'bytes':
+      return { bytes: stays };
+    case 'latency':
+      return table && { latency: { milliseconds: round4(wholeTime(table) * stays), table } };
+  }
+}
+
+/** Milliseconds of the whole model by a table. */
+export function wholeTime(table: LatencyTable): number {
+  return Object.values(table.layers).reduce((sum, points) => sum + (points.at(-1)?.[1] ?? 0), table.rest);
+}
+
+/** `undefined` where the target needs times that were not measured yet. */
+export const planOptions = computed<PlanOptions | undefined>(() => {
+  const own = settings.value;
+  const wanted = target(own, latencies.value);
+  return (
+    wanted && {
+      criterion: own.criterion,
+      reduction: own.reduction,
+      normalizer: own.normalizer,
+      scope: own.scope,
+      target: wanted,
+      sets: own.sets,
+      group_ratios: own.groupRatios,
+      floor: own.floor,
+      min_ratio: own.minRatio,
+      max_ratio: own.maxRatio,
+      multiple: own.multiple,
+      locks: own.locks,
+      heads: own.heads,
+      steps: own.planSteps,
+      schedule: own.schedule,
+      seed: own.seed,
+    }
+  );
+});
+
+/** The criterion has to look at images before a plan can be made by it. */
+export const unscored = computed(
+  () => needsOf(settings.value.criterion) !== 'weights' && scored.value !== settings.value.criterion,
+);
 
 /** The cut on display is the one that the settings ask for. */
 export const cutIsCurrent = computed(

@@ -9,6 +9,9 @@ const send = (message: FromWorker, transfer: Transferable[] = []): void => {
   self.postMessage(message, { transfer });
 };
 
+/** Fetched with the page, so that nothing is requested later. */
+const layouts = import('./layout.js');
+
 let core: Lopper | undefined;
 let dead = false;
 let running = 0;
@@ -45,6 +48,7 @@ async function start(kit: Kit, module: WebAssembly.Module): Promise<void> {
     (bytes: Uint8Array) => send({ kind: 'checkpoint', bytes }, [bytes.buffer as ArrayBuffer]),
     (message: string) => die(message),
   );
+  await layouts;
   send({ kind: 'ready', version: core.version() });
 }
 
@@ -111,6 +115,32 @@ async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>
       return read<'plan'>(lopper.plan(JSON.stringify(request.ask)));
     case 'cut':
       return read<'cut'>(await lopper.cut(JSON.stringify(request.ask)));
+    case 'scores':
+      return read<'scores'>(lopper.scores(JSON.stringify(request.ask)));
+    case 'score':
+      return read<'score'>(await lopper.score(JSON.stringify(request.ask)));
+    case 'latencies':
+      return read<'latencies'>(await lopper.latencies(JSON.stringify(request.ask.locks)));
+    case 'sensitivity':
+      return read<'sensitivity'>(await lopper.sensitivity(JSON.stringify(request.ask)));
+    case 'balanced':
+      return read<'balanced'>(lopper.balanced(JSON.stringify(request.ask)));
+    case 'sweep':
+      return read<'sweep'>(await lopper.sweep(JSON.stringify(request.ask)));
+    case 'zeros':
+      return read<'zeros'>(await lopper.zeros(request.ask.share));
+    case 'drawing':
+      return read<'drawing'>(lopper.drawing());
+    case 'layout':
+      return (await layouts).layout(request.ask);
+    case 'why':
+      return read<'why'>(lopper.why(request.ask.name));
+    case 'together':
+      return read<'together'>(lopper.why_together(request.ask.a, request.ask.b));
+    case 'readRecipe':
+      return read<'readRecipe'>(lopper.read_recipe(request.ask.text));
+    case 'compactRecipe':
+      return lopper.compact_recipe(JSON.stringify(request.ask));
     case 'device':
       return read<'device'>(await lopper.device(request.ask.choice));
     case 'data': {

@@ -97,6 +97,7 @@ impl Host for Terminal {
                 self.show(task, *done, *total, String::new());
             }
             Progress::Tune(p) => self.tune(p),
+            Progress::Sweep { done, total, row } => self.show("comparing", *done, *total, format!(" {}", row.name)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a session needs from whoever runs it: time, a place for progress, and a moment to listen.
 
 use crate::options::Stage;
+use crate::sweep::SweepRow;
 use serde::Serialize;
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -48,6 +49,15 @@ pub enum Progress {
     },
     /// A step of training.
     Tune(TuneProgress),
+    /// A recipe of a sweep that was followed and judged.
+    Sweep {
+        /// Recipes so far, the model as it is among them.
+        done: usize,
+        /// Recipes in all.
+        total: usize,
+        /// What it brought.
+        row: SweepRow,
+    },
 }
 
 /// Where training stands.

@@ -78,7 +78,7 @@ fn settle(table: &mut LatencyTable, whole: f64) -> Result<()> {
 }
 
 /// Median seconds of one run on zeros.
-async fn time(model: &Model, device: &Device, host: &impl Host) -> Result<f64> {
+pub(crate) async fn time(model: &Model, device: &Device, host: &impl Host) -> Result<f64> {
     let network = Network::load(model, device)?;
     let inputs = zeros(network.graph())?;
     for _ in 0..WARM {

@@ -1,8 +1,10 @@
 //! Masks of the opened model.
 
+use crate::host::{Host, Progress};
+use crate::latency::time;
 use crate::session::Session;
 use bytes::Bytes;
-use lopper_core::mask::{MaskStep, MaskedTensor, Masks, Stored};
+use lopper_core::mask::{Amount, MaskKind, MaskStep, MaskedTensor, Masks, Stored};
 use lopper_core::report::Change;
 use lopper_core::{Code, Error, Result};
 use serde::Serialize;
@@ -32,6 +34,23 @@ pub struct MaskSummary {
     pub note: &'static str,
 }
 
+/// What zeros alone bring, beside what the cut brings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ZerosSummary {
+    /// Entries of all weights.
+    pub entries: usize,
+    /// How many of them were set to zero for the measurement.
+    pub masked: usize,
+    /// Milliseconds of one sample of the opened model.
+    pub original: f64,
+    /// The same with zeros.
+    pub zeros: f64,
+    /// Of the cut model, if there is one.
+    pub cut: Option<f64>,
+    /// Where they were measured.
+    pub device: String,
+}
+
 const NOTE: &str = "zeros alone make nothing faster: a runtime multiplies them like any other number; what whole channels are dead can be cut";
 
 impl Session {
@@ -58,6 +77,36 @@ impl Session {
         reopened?;
         self.opened_mut()?.masks = Some(MaskState { steps: steps.to_vec(), masks });
         Ok(summary)
+    }
+
+    /// Times the opened model, the same with this share of its smallest weights set to zero, and the cut one if there is one.
+    /// The session stays as it is.
+    ///
+    /// # Errors
+    /// When the share is out of range or the model cannot be run.
+    pub async fn zeros(&self, share: f64, host: &impl Host) -> Result<ZerosSummary> {
+        let opened = self.opened()?;
+        let mut masks = Masks::new(&opened.graph, &opened.channels);
+        let kind = MaskKind::GlobalUnstructured { amount: Amount::Share(share) };
+        let masked = masks.apply(&MaskStep { kind, tensors: Vec::new() })?;
+        let zeros = masks.zeros(&opened.model)?;
+        let models = [Some(&opened.model), Some(&zeros), opened.cut.as_ref().map(|c| &c.model)];
+        let mut milliseconds = [None; 3];
+        for (done, (model, slot)) in models.into_iter().zip(&mut milliseconds).enumerate() {
+            host.progress(&Progress::Evaluate { done, total: 3 });
+            if let Some(model) = model {
+                *slot = Some(1000.0 * time(model, &self.device, host).await?);
+            }
+        }
+        let [original, zeros, cut] = milliseconds;
+        Ok(ZerosSummary {
+            entries: masks.masked().iter().map(|t| t.entries).sum(),
+            masked,
+            original: original.unwrap_or(f64::NAN),
+            zeros: zeros.unwrap_or(f64::NAN),
+            cut,
+            device: self.device.name().to_owned(),
+        })
     }
 
     /// The masked model with its weights as lists of what is not zero (ONNX `sparse_initializer`).

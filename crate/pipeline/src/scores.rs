@@ -3,12 +3,15 @@
 use crate::host::{Host, Progress};
 use crate::session::Session;
 use lopper_core::graph::Graph;
+use lopper_core::plan::{PlanOptions, Scope};
 use lopper_core::recipe::ScoreOptions;
-use lopper_core::score::{Criterion, Measured, Needs, Normalizer, weight_scores};
+use lopper_core::score::{Criterion, Measured, Needs, Normalizer, group_scores, weight_scores};
 use lopper_core::{Code, Error, Result};
 use lopper_engine::data::{Batches, Last, Order};
 use lopper_engine::score::{Sample, measurable, measure};
 use lopper_engine::{Control, Ended};
+use serde::Serialize;
+use std::collections::HashSet;
 
 /// Scores of every weight's filters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,7 +22,44 @@ pub struct WeightScores {
     pub left_out: Vec<String>,
 }
 
+/// Scores of a group's channels, as they are compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupScores {
+    /// The group's name.
+    pub name: String,
+    /// One number a channel; small ones go first.
+    pub scores: Vec<f32>,
+}
+
 impl Session {
+    /// Scores of all channels of the groups that can be cut, reduced, and normalised where groups compete. Images must have
+    /// been looked at before, see [`Session::score`].
+    ///
+    /// # Errors
+    /// When the criterion needs what is missing.
+    pub fn channel_scores(&self, options: &PlanOptions) -> Result<Vec<GroupScores>> {
+        options.check()?;
+        let opened = self.opened()?;
+        let measured = opened.measured.as_ref().map_or(Measured::none(), |m| &m.1);
+        // One seed decides whatever is drawn.
+        let criterion = options.criterion.clone().with(None, None, Some(options.seed));
+        let options = PlanOptions { criterion, ..options.clone() };
+        let scoring = options.scoring(measured);
+        let groups = &opened.channels.groups;
+        let wanted =
+            |g: usize| groups.get(g).is_some_and(|group| group.prunable() && !options.locks.contains(&group.name));
+        let all = group_scores(&opened.graph, &opened.channels, wanted, &scoring, &HashSet::new())?;
+        let shown = groups.iter().zip(all).enumerate().filter(|(g, _)| wanted(*g));
+        Ok(shown
+            .map(|(_, (group, mut own))| {
+                if options.scope != Scope::Group {
+                    scoring.between_groups().apply(&mut own);
+                }
+                GroupScores { name: group.name.clone(), scores: own.into_iter().map(|s| s as f32).collect() }
+            })
+            .collect())
+    }
+
     /// Scores every filter of every convolution and linear layer. Criteria that look at images see the training images
     /// of those that are loaded, in their order; what is measured is kept for plans and cuts.
     ///

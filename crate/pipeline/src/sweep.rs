@@ -1,10 +1,10 @@
 //! Many recipes on one model: which of them no other beats.
 
-use crate::host::Host;
+use crate::host::{Host, Progress};
 use crate::options::Which;
 use crate::session::{Opened, Session};
 use lopper_core::recipe::Recipe;
-use lopper_core::{Class, Result};
+use lopper_core::{Class, Code, Error, Result};
 use serde::Serialize;
 
 /// What a recipe brings.
@@ -41,22 +41,26 @@ impl Session {
     ) -> Result<Vec<SweepRow>> {
         let Opened { bytes, name, model, .. } = self.opened()?;
         let (bytes, name, model) = (bytes.clone(), name.clone(), model.clone());
+        let total = recipes.len() + 1;
+        let tell = |done: usize, row: &SweepRow| host.progress(&Progress::Sweep { done, total, row: row.clone() });
         let mut rows = vec![self.row("as it is", Which::Original, limit, host).await?];
+        rows.iter().for_each(|row| tell(1, row));
         for (title, recipe) in recipes {
             let row = match self.follow(recipe, host).await {
                 Ok(which) => self.row(title, which, limit, host).await,
                 Err(e) => Err(e),
             };
-            rows.push(match row {
-                Ok(row) => row,
-                Err(e) if e.code().class() == Class::Device || e.code() == lopper_core::Code::Cancelled => {
-                    return Err(e);
-                }
-                Err(e) => SweepRow { failed: Some(e.message().to_owned()), ..blank(title) },
-            });
+            let ends = |e: &Error| e.code().class() == Class::Device || e.code() == Code::Cancelled;
+            let row = match row {
+                Err(e) if !ends(&e) => Ok(SweepRow { failed: Some(e.message().to_owned()), ..blank(title) }),
+                other => other,
+            };
             let images = self.images.take();
             self.put(bytes.clone(), &name, model.clone())?;
             self.images = images;
+            let row = row?;
+            tell(rows.len() + 1, &row);
+            rows.push(row);
         }
         mark(&mut rows);
         Ok(rows)

@@ -8,11 +8,12 @@ mod page;
 
 use js_sys::{Float32Array, Function, Uint8Array};
 use lopper_pipeline::{
-    Bytes, Code, Control, DeviceChoice, Error, HostTensor, Result, Session, Source, Unproved, Which,
+    Bytes, Code, Control, Criterion, DeviceChoice, Error, HostTensor, PlanOptions, Recipe, Result, ScoreOptions,
+    Sensitivity, Session, Source, Unproved, Which,
 };
 use page::Page;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -29,6 +30,29 @@ pub struct Lopper {
     session: RefCell<Option<Session>>,
     control: Arc<Control>,
     page: Page,
+    /// The last one that was measured: budgets are solved from it.
+    sensitivity: RefCell<Option<Sensitivity>>,
+}
+
+/// What is scored on images, and on which.
+#[derive(Deserialize)]
+struct ScoreAsk {
+    criterion: Criterion,
+    images: ScoreOptions,
+}
+
+/// Recipes to compare, each with its name.
+#[derive(Deserialize)]
+struct SweepAsk {
+    recipes: Vec<(String, Recipe)>,
+    limit: Option<usize>,
+}
+
+/// A share of the MACs that is to stay, and what holds beside.
+#[derive(Deserialize)]
+struct BudgetAsk {
+    plan: PlanOptions,
+    macs: f64,
 }
 
 #[wasm_bindgen]
@@ -38,7 +62,12 @@ impl Lopper {
     pub fn new(progress: Function, checkpoint: Function, died: Function) -> Self {
         page::watch_panics(died);
         let session = Session::new();
-        Self { control: session.control(), session: RefCell::new(Some(session)), page: Page::new(progress, checkpoint) }
+        Self {
+            control: session.control(),
+            session: RefCell::new(Some(session)),
+            page: Page::new(progress, checkpoint),
+            sensitivity: RefCell::default(),
+        }
     }
 
     /// Lopper's version.
@@ -79,6 +108,89 @@ impl Lopper {
     /// What a cut would bring.
     pub fn plan(&self, options: &str) -> Answer<String> {
         self.at_once(|session| text(&session.plan(&parsed(options)?)?))
+    }
+
+    /// Scores of all channels by which the plan of these options is made.
+    pub fn scores(&self, options: &str) -> Answer<String> {
+        self.at_once(|session| text(&session.channel_scores(&parsed(options)?)?))
+    }
+
+    /// Looks at images for a criterion, after which plans can be made by it. Why weights have no score.
+    pub async fn score(&self, options: &str) -> Answer<String> {
+        let ask = parsed::<ScoreAsk>(options);
+        self.in_steps(async |session, page| {
+            let ask = ask?;
+            text(&session.score(&ask.criterion, None, &ask.images, page).await?.left_out)
+        })
+        .await
+    }
+
+    /// Nodes, values and groups, to be drawn.
+    pub fn drawing(&self) -> Answer<String> {
+        self.at_once(|session| text(&session.drawing()?))
+    }
+
+    /// What pins the channels of a group, initializer, node or value.
+    pub fn why(&self, name: &str) -> Answer<String> {
+        self.at_once(|session| text(&session.why(name)?))
+    }
+
+    /// How the channels of two of them hang together.
+    pub fn why_together(&self, a: &str, b: &str) -> Answer<String> {
+        self.at_once(|session| text(&session.why_together(a, b)?))
+    }
+
+    /// How accuracy or output bear cuts of single groups.
+    pub async fn sensitivity(&self, options: &str) -> Answer<String> {
+        let options = parsed(options);
+        self.in_steps(async |session, page| {
+            let seen = session.sensitivity(&options?, page).await?;
+            let told = text(&seen);
+            self.sensitivity.replace(Some(seen));
+            told
+        })
+        .await
+    }
+
+    /// Ratios of groups for a budget, from the last measurement of sensitivity: options of a plan.
+    pub fn balanced(&self, options: &str) -> Answer<String> {
+        self.at_once(|session| {
+            let ask: BudgetAsk = parsed(options)?;
+            let seen = self.sensitivity.borrow();
+            let seen = seen.as_ref().ok_or_else(|| usage("measure the sensitivity first".to_owned()))?;
+            text(&session.balanced(seen, &ask.plan, ask.macs)?)
+        })
+    }
+
+    /// Follows recipes one after the other and compares what they bring. Afterwards nothing is cut.
+    pub async fn sweep(&self, options: &str) -> Answer<String> {
+        let ask = parsed::<SweepAsk>(options);
+        self.in_steps(async |session, page| {
+            let ask = ask?;
+            text(&session.sweep(&ask.recipes, ask.limit, page).await?)
+        })
+        .await
+    }
+
+    /// Times every layer at several widths: the table of a target in milliseconds. `locks` is a JSON list.
+    pub async fn latencies(&self, locks: &str) -> Answer<String> {
+        let locks = parsed::<Vec<String>>(locks);
+        self.in_steps(async |session, page| text(&session.latencies(&locks?, page).await?)).await
+    }
+
+    /// Times the model whole, with a share of its weights set to zero, and cut.
+    pub async fn zeros(&self, share: f64) -> Answer<String> {
+        self.in_steps(async |session, page| text(&session.zeros(share, page).await?)).await
+    }
+
+    /// A recipe as JSON, from its JSON, a report or the compact form.
+    pub fn read_recipe(&self, recipe: &str) -> Answer<String> {
+        Recipe::read(recipe).and_then(|recipe| recipe.to_json()).map_err(|e| thrown(&e))
+    }
+
+    /// A recipe in the compact form.
+    pub fn compact_recipe(&self, recipe: &str) -> Answer<String> {
+        Recipe::read(recipe).and_then(|recipe| recipe.to_compact()).map_err(|e| thrown(&e))
     }
 
     /// Cuts the opened model and proves the cut.

@@ -13,7 +13,7 @@ export function fileName(part: Part): string {
   return `${name.replace(/\.onnx$/i, '')}-lopped${ENDINGS[part]}`;
 }
 
-function save(blob: Blob, name: string): void {
+export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
   const link = document.createElement('a');
   link.href = url;

@@ -3,7 +3,8 @@
 import { batch, effect } from '@preact/signals';
 import { ENGINE_STOPPED, Failed } from '../client.js';
 import { type Picked, buffers, fromDrop, read, readModel, sort, title } from '../files.js';
-import type { DataSummary, OpenedModel, PlanOptions } from '../protocol.js';
+import { needsOf } from '../criteria.js';
+import type { DataSummary, LatencyTable, OpenedModel, PlanOptions } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { clearNotices, client, notify, runTask } from './session.js';
@@ -41,7 +42,16 @@ export function adopt(opened: OpenedModel, source: store.Source): void {
   batch(() => {
     store.model.value = opened;
     store.modelSource.value = source;
-    store.locks.value = new Set();
+    // Names mean nothing in another model; a link's were written for the one that is opened first.
+    if (!store.linked.value) store.settings.value = { ...store.settings.value, locks: [], sets: [], groupRatios: {} };
+    store.linked.value = false;
+    store.latencies.value = undefined;
+    store.scored.value = undefined;
+    store.drawing.value = undefined;
+    store.scores.value = undefined;
+    store.sensitivity.value = undefined;
+    store.sweep.value = [];
+    store.zeros.value = undefined;
     store.estimate.value = undefined;
     store.planProblem.value = undefined;
     store.data.value = undefined;
@@ -55,6 +65,9 @@ export function adoptData(summary: DataSummary, source: store.Source): void {
     store.data.value = summary;
     store.dataSource.value = source;
     store.normalize.value = summary.normalize;
+    store.scored.value = undefined;
+    store.sensitivity.value = undefined;
+    store.sweep.value = [];
     store.evaluations.value = {};
     forgetTune();
   });
@@ -64,10 +77,11 @@ function forgetTune(): void {
   store.tune.value = 'none';
   store.tuneProgress.value = undefined;
   store.lossPoints.value = [];
+  store.stages.value = [];
   store.checkpoint.value = undefined;
 }
 
-function forgetCut(): void {
+export function forgetCut(): void {
   store.cut.value = undefined;
   store.evaluations.value = store.evaluations.value.original ? { original: store.evaluations.value.original } : {};
   forgetTune();
@@ -93,7 +107,7 @@ async function openModel(picked: readonly Picked[]): Promise<boolean> {
 export async function loadData(picked: readonly Picked[], normalize: string = store.normalize.value): Promise<boolean> {
   const summary = await runTask('data', async (progress) => {
     const files = await read(picked);
-    const options = { normalize, seed: store.seed.value };
+    const options = { normalize, seed: store.settings.value.seed };
     return client.call('data', { name: title(picked), files, options }, { transfer: buffers(files), progress });
   });
   if (!summary) return false;
@@ -111,10 +125,40 @@ export async function setNormalize(value: string): Promise<void> {
   }
 }
 
-export function toggleLock(group: string): void {
-  const locks = new Set(store.locks.value);
-  if (!locks.delete(group)) locks.add(group);
-  store.locks.value = locks;
+/** Why the criterion cannot look at the images that it needs, if it cannot. */
+export function lacking(): 'images' | 'labels' | undefined {
+  const needs = needsOf(store.settings.value.criterion);
+  const data = store.data.value;
+  if (needs === 'weights' || !store.unscored.value) return undefined;
+  if (!data) return needs;
+  return needs === 'labels' && !data.labelled ? 'labels' : undefined;
+}
+
+/** Lets the criterion look at the images. */
+export async function scoreImages(): Promise<boolean> {
+  const { criterion } = store.settings.value;
+  const left = await runTask('score', (progress) =>
+    client.call('score', { criterion, images: store.SCORE_IMAGES }, { progress }),
+  );
+  if (!left) return false;
+  store.scored.value = criterion;
+  return true;
+}
+
+/** Times the layers on the device in use. */
+export async function timeLayers(): Promise<void> {
+  const { locks } = store.settings.value;
+  const table = await runTask('latency', (progress) => client.call('latencies', { locks }, { progress }));
+  if (table) store.latencies.value = rounded(table);
+}
+
+/** Three digits of a time are more than any clock holds, and the table travels in the recipe. */
+function rounded(table: LatencyTable): LatencyTable {
+  const short = (value: number): number => Number(value.toPrecision(3));
+  const layers = Object.entries(table.layers).map(([node, points]) => {
+    return [node, points.map(([macs, time]): [number, number] => [macs, short(time)])] as const;
+  });
+  return { device: table.device, layers: Object.fromEntries(layers), rest: short(table.rest) };
 }
 
 let planning = false;
@@ -145,13 +189,32 @@ export function followSettings(): void {
   effect(() => {
     const options = store.planOptions.value;
     if (!store.model.value || store.engine.value.state !== 'ready') return;
+    if (!options || store.unscored.value) {
+      batch(() => {
+        store.estimate.value = undefined;
+        store.planProblem.value = undefined;
+      });
+      return;
+    }
     wanted = options;
     void plan();
+  });
+  // A criterion is given the images as soon as both are there; what failed once is not tried again by itself.
+  let tried: unknown[] = [];
+  effect(() => {
+    const { criterion } = store.settings.value;
+    const now = [criterion, store.data.value];
+    const sampling = store.sampleStage.value !== undefined && store.sampleStage.value !== 'done';
+    if (!store.data.value || sampling || store.busy.value || !store.unscored.value || lacking()) return;
+    if (now.every((part, index) => part === tried[index])) return;
+    tried = now;
+    void scoreImages();
   });
 }
 
 export async function makeCut(): Promise<boolean> {
   const options = store.planOptions.value;
+  if (!options) return false;
   const summary = await runTask('cut', (progress) => client.call('cut', options, { progress }));
   if (!summary) return false;
   batch(() => {

@@ -21,11 +21,12 @@ export async function reopen(client: Client): Promise<string[]> {
   const images = store.dataSource.value;
   if (store.data.value && images?.kind === 'files') {
     const files = await read(images.files);
-    const options = { normalize: store.data.value.normalize, seed: store.seed.value };
+    const options = { normalize: store.data.value.normalize, seed: store.settings.value.seed };
     await client.call('data', { name: title(images.files), files, options }, { transfer: buffers(files) });
     back.push(text.recovery.images);
   }
 
+  store.scored.value = undefined;
   if (store.cut.value) {
     await client.call('cut', store.cut.value.options);
     back.push(text.recovery.cut);

@@ -34,7 +34,9 @@ export async function evaluateAll(): Promise<void> {
 }
 
 function onTuneProgress(progress: Progress): void {
+  if (progress.task === 'recover') store.stage.value = progress;
   if (progress.task !== 'tune') return;
+  store.stage.value = undefined;
   batch(() => {
     store.tuneProgress.value = progress;
     store.lossPoints.value = [
@@ -46,16 +48,14 @@ function onTuneProgress(progress: Progress): void {
 
 /** Fine-tunes the cut model. `resume`: goes on from the last checkpoint. */
 export async function fineTune(resume = false): Promise<boolean> {
-  const options = {
-    epochs: store.epochs.value,
-    learning_rate: store.learningRate.value,
-    batch: store.batch.value,
-    seed: store.seed.value,
-    resume,
-  };
+  const { epochs, learningRate, batch: images, seed, recover } = store.settings.value;
+  // A checkpoint lies behind the stages.
+  const stages = resume ? [] : recover;
+  const options = { epochs, learning_rate: learningRate, batch: images, seed, resume, recover: stages };
   batch(() => {
     if (!resume) {
       store.lossPoints.value = [];
+      store.stages.value = [];
       store.checkpoint.value = undefined;
     }
     store.tuneProgress.value = undefined;
@@ -64,7 +64,11 @@ export async function fineTune(resume = false): Promise<boolean> {
     store.evaluations.value = others;
   });
   const summary = await runTask('tune', () => client.call('tune', options, { progress: onTuneProgress }));
-  if (summary) store.tune.value = summary.finished ? 'finished' : 'stopped';
+  store.stage.value = undefined;
+  if (summary) {
+    store.tune.value = summary.finished ? 'finished' : 'stopped';
+    if (!resume) store.stages.value = summary.stages;
+  }
   else if (store.engine.value.state === 'ready') store.tune.value = 'none';
   return summary?.finished ?? false;
 }

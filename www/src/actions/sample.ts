@@ -2,24 +2,26 @@
 
 import { batch } from '@preact/signals';
 import * as store from '../store.js';
-import { adopt, adoptData, makeCut } from './model.js';
+import { adopt, adoptData, makeCut, scoreImages } from './model.js';
 import { evaluate, fineTune } from './run.js';
 import { clearNotices, client, runTask } from './session.js';
+import { set } from './settings.js';
 
 async function openSample(): Promise<boolean> {
   const sample = await runTask('open', async () => client.call('sample', { bytes: await client.sampleModel() }));
   if (!sample) return false;
+  const linked = store.linked.value;
   batch(() => {
     adopt(sample.model, { kind: 'sample' });
     adoptData(sample.data, { kind: 'sample' });
-    store.criterion.value = 'l1';
-    store.scope.value = 'group';
-    store.targetKind.value = 'ratio';
-    store.amount.value = 0.5;
-    store.floor.value = null;
-    store.multiple.value = null;
+    if (!linked) set(store.DEFAULTS);
   });
   return true;
+}
+
+/** A link's criterion may have to look at the images first. */
+async function cutSample(): Promise<boolean> {
+  return (!store.unscored.value || (await scoreImages())) && makeCut();
 }
 
 export async function trySample(): Promise<void> {
@@ -28,7 +30,7 @@ export async function trySample(): Promise<void> {
   const stages: [store.SampleStage, () => Promise<boolean>][] = [
     ['open', openSample],
     ['evaluate_original', () => evaluate('original')],
-    ['cut', makeCut],
+    ['cut', cutSample],
     ['evaluate_cut', () => evaluate('cut')],
     ['tune', () => fineTune()],
     ['evaluate_tuned', () => evaluate('tuned')],

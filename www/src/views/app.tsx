@@ -101,6 +101,7 @@ function Workspace() {
   }, [name]);
   return (
     <main class="workspace" id="top" ref={first}>
+      <h1 class="hidden">{name}</h1>
       <div class="steps">
         <SampleBanner />
         <ModelStep />

@@ -3,6 +3,7 @@ import * as format from '../format.js';
 import type { Change, Evaluation } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { Share } from './share.js';
 
 function Line(props: {
   name: string;
@@ -118,6 +119,7 @@ export function Card() {
         <SizeLine name={text.card.bytes} change={shown?.bytes ?? same(summary.bytes)} show={format.bytes} />
         <Time before={original} after={after} />
       </dl>
+      <Share />
     </aside>
   );
 }

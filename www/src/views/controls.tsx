@@ -1,4 +1,3 @@
-import type { Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import * as format from '../format.js';
 import { cancel } from '../actions/session.js';
@@ -77,9 +76,9 @@ export function NumberField(props: {
 }
 
 /** A slider over 0 to 95 percent whose filled part is what goes. */
-export function Slider(props: { label: string; value: Signal<number>; disabled: boolean }) {
+export function Slider(props: { label: string; value: number; disabled: boolean; change(value: number): void }) {
   const input = useRef<HTMLInputElement>(null);
-  const value = props.value.value;
+  const { value } = props;
   useEffect(() => {
     input.current?.style.setProperty('--fill', `${(value / 0.95) * 100}%`);
   }, [value]);
@@ -98,9 +97,7 @@ export function Slider(props: { label: string; value: Signal<number>; disabled: 
         value={value}
         disabled={props.disabled}
         aria-valuetext={format.percent(value)}
-        onInput={(event) => {
-          props.value.value = Number(event.currentTarget.value);
-        }}
+        onInput={(event) => props.change(Number(event.currentTarget.value))}
       />
     </label>
   );

@@ -1,8 +1,8 @@
 import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
 import { useEffect, useRef } from 'preact/hooks';
 import type { LossPoint } from '../store.js';
 import { text } from '../strings.js';
+import { axis, colour } from './plot.js';
 
 const HEIGHT = 220;
 /** Weight of the past in the smoothed line. */
@@ -24,25 +24,7 @@ function columns(points: readonly LossPoint[]): uPlot.AlignedData {
   ];
 }
 
-/** The theme's colour by the name of a class: a custom property would come back unresolved. */
-function colour(host: HTMLElement, name: string): string {
-  const probe = document.createElement('i');
-  probe.className = `ink-${name}`;
-  host.append(probe);
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
-}
-
 function options(host: HTMLElement, steps: number): uPlot.Options {
-  const font = `12px ${getComputedStyle(host).fontFamily}`;
-  const quiet = colour(host, 'quiet');
-  const axis: uPlot.Axis = {
-    stroke: quiet,
-    font,
-    grid: { stroke: colour(host, 'line'), width: 1 },
-    ticks: { show: false },
-  };
   return {
     width: host.clientWidth,
     height: HEIGHT,
@@ -51,9 +33,9 @@ function options(host: HTMLElement, steps: number): uPlot.Options {
     cursor: { show: false },
     scales: { x: { time: false, range: (_, __, last) => [0, Math.max(last, steps)] }, accuracy: { range: [0, 100] } },
     axes: [
-      { ...axis, size: 30, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? String(tick) : '')) },
-      { ...axis, size: 44 },
-      { ...axis, scale: 'accuracy', side: 1, size: 52, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => `${tick}\u202f%`) },
+      axis(host, { size: 30, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? String(tick) : '')) }),
+      axis(host, { size: 44 }),
+      axis(host, { scale: 'accuracy', side: 1, size: 52, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => `${tick}\u202f%`) }),
     ],
     series: [
       {},

@@ -1,10 +1,16 @@
 import { makeCut } from '../actions/model.js';
+import { set } from '../actions/settings.js';
 import * as format from '../format.js';
-import type { Change, Criterion, Scope } from '../protocol.js';
+import type { Change, Scope } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-import { NumberField, Segmented, Slider, TaskProgress } from './controls.js';
+import { Segmented, Slider, TaskProgress } from './controls.js';
+import { MoreSettings } from './limits.js';
+import { Measure, MeasureNeeds, Times } from './measure.js';
+import { ScoresPanel } from './scores.js';
+import { SensitivityPanel } from './sensitivity.js';
 import { Step } from './step.js';
+import { ZerosPanel } from './zeros.js';
 
 function Moves(props: { name: string; change: Change; show(value: number): string }) {
   const { before, after } = props.change;
@@ -35,94 +41,64 @@ function EstimateLine() {
   );
 }
 
-function MoreSettings() {
-  const busy = store.busy.value;
-  return (
-    <details class="more">
-      <summary>{text.cut.more}</summary>
-      <div class="fields">
-        <NumberField
-          label={text.cut.floor}
-          unit={text.cut.floorUnit}
-          value={store.floor.value}
-          min={1}
-          optional
-          disabled={busy}
-          change={(value) => (store.floor.value = value)}
-        />
-        <NumberField
-          label={text.cut.multiple}
-          unit={text.cut.multipleUnit}
-          value={store.multiple.value}
-          min={1}
-          optional
-          disabled={busy}
-          change={(value) => (store.multiple.value = value)}
-        />
-        <NumberField
-          label={text.cut.seed}
-          value={store.seed.value}
-          min={0}
-          disabled={busy}
-          change={(value) => (store.seed.value = value ?? 0)}
-        />
-      </div>
-    </details>
-  );
-}
-
 export function CutStep() {
   const opened = store.model.value;
   if (!opened) return null;
   const busy = store.busy.value;
   const current = store.cutIsCurrent.value;
   const stale = store.cut.value !== undefined && !current;
-  const kind = store.targetKind.value;
+  const { scope, targetKind, amount } = store.settings.value;
   const prunable = opened.groups.some((group) => group.prunable);
+  const possible = prunable && store.planOptions.value !== undefined && !store.unscored.value;
   return (
     <Step id="cut" state={current ? 'done' : 'open'} note={current ? text.cut.done : undefined}>
       <div class="choices">
-        <Segmented<Criterion>
-          label={text.cut.criterion}
-          name="criterion"
-          value={store.criterion.value}
-          options={text.cut.criteria}
-          titles={text.cut.criteriaMore}
-          disabled={busy}
-          change={(value) => (store.criterion.value = value)}
-        />
+        <Measure />
+        <MeasureNeeds />
         <Segmented<Scope>
           label={text.cut.scope}
           name="scope"
-          value={store.scope.value}
+          value={scope}
           options={text.cut.scopes}
+          titles={text.cut.scopesMore}
           disabled={busy}
-          change={(value) => (store.scope.value = value)}
+          change={(value) => set({ scope: value })}
         />
-        <Segmented<'ratio' | 'macs'>
+        <Segmented<store.TargetKind>
           label={text.cut.target}
           name="target"
-          value={kind}
+          value={targetKind}
           options={text.cut.targets}
           disabled={busy}
-          change={(value) => (store.targetKind.value = value)}
+          change={(value) => set({ targetKind: value })}
         />
+        <Times />
       </div>
-      <Slider label={text.cut.amount[kind]} value={store.amount} disabled={busy || !prunable} />
-      <EstimateLine />
+      <Slider
+        label={text.cut.amount[targetKind]}
+        value={amount}
+        disabled={busy || !prunable}
+        change={(value) => set({ amount: value })}
+      />
+      {possible && <EstimateLine />}
       <MoreSettings />
       <div class="actions">
         <button
           type="button"
           class="button primary"
-          disabled={busy || !prunable || current || store.planProblem.value !== undefined}
+          disabled={busy || !possible || current || store.planProblem.value !== undefined}
           onClick={() => void makeCut()}
         >
-          {text.cut.button[kind](format.percent(store.amount.value))}
+          {text.cut.button[targetKind](format.percent(amount))}
         </button>
         {stale && <p class="hint">{text.cut.stale}</p>}
       </div>
       <TaskProgress name="cut" />
+      <div class="panels">
+        <ScoresPanel />
+        <SensitivityPanel />
+        <ZerosPanel />
+      </div>
     </Step>
   );
 }

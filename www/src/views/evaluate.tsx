@@ -5,6 +5,7 @@ import * as store from '../store.js';
 import { text } from '../strings.js';
 import { StopButton } from './controls.js';
 import { Step } from './step.js';
+import { SweepPanel } from './sweep.js';
 
 function Detail(props: { evaluation: Evaluation }) {
   const { loss, images, milliseconds_per_image } = props.evaluation;
@@ -87,6 +88,7 @@ export function EvaluateStep() {
         </button>
         {running && <StopButton />}
       </div>
+      <SweepPanel />
     </Step>
   );
 }

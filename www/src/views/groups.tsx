@@ -1,10 +1,12 @@
 import { useSignal } from '@preact/signals';
-import { toggleLock } from '../actions/model.js';
+import { toggleLock } from '../actions/settings.js';
 import * as format from '../format.js';
 import type { Group, Pin } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { GraphPanel } from './graph.js';
 import { Step } from './step.js';
+import { WhyPanel } from './why.js';
 
 /** More rows than this would push the slider out of sight. */
 const ROWS = 14;
@@ -65,7 +67,7 @@ function Names(props: { title: string; names: readonly string[] }) {
 
 function Row(props: { group: Group; kept: number; widest: number }) {
   const { group, kept } = props;
-  const locked = store.locks.value.has(group.name);
+  const locked = store.settings.value.locks.includes(group.name);
   const whole = locked || !group.prunable;
   return (
     <li class="group">
@@ -163,6 +165,10 @@ export function GroupsStep() {
         </button>
       )}
       <Pinned pinned={pinned} />
+      <div class="panels">
+        <GraphPanel />
+        <WhyPanel />
+      </div>
     </Step>
   );
 }

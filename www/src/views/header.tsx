@@ -139,13 +139,24 @@ function stepDone(id: StepId): boolean {
   }
 }
 
+/** Goes to a step without a word in the address, which holds the recipe. */
+function go(event: MouseEvent, id: string): void {
+  const place = document.getElementById(id);
+  if (!place || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  place.scrollIntoView();
+  place.querySelector<HTMLElement>('h2')?.focus({ preventScroll: true });
+}
+
 function StepNav() {
   return (
     <nav class="step-nav" aria-label={text.header.steps}>
       <ol>
         {STEP_IDS.map((id) => (
           <li key={id} class={stepDone(id) ? 'is-done' : ''}>
-            <a href={`#${id}`}>{text.steps[id].title}</a>
+            <a href={`#${id}`} onClick={(event) => go(event, id)}>
+              {text.steps[id].title}
+            </a>
           </li>
         ))}
       </ol>
@@ -158,7 +169,7 @@ export function Header() {
   return (
     <header class="top">
       <div class="top-row">
-        <a class="brand" href="#top">
+        <a class="brand" href="#top" onClick={(event) => go(event, 'top')}>
           <Mark />
           {text.header.home}
         </a>

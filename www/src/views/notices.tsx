@@ -4,7 +4,7 @@ import { text } from '../strings.js';
 
 export function Notices() {
   return (
-    <div class="notices" aria-label={text.notices.label}>
+    <div class="notices" role="region" aria-label={text.notices.label}>
       {store.notices.value.map((notice) => (
         <div key={notice.id} class={`notice notice-${notice.tone}`} role={notice.tone === 'bad' ? 'alert' : 'status'}>
           <p>

@@ -1,41 +1,44 @@
 import { fineTuneAndEvaluate } from '../actions/run.js';
 import { setPaused } from '../actions/session.js';
+import { set } from '../actions/settings.js';
 import * as format from '../format.js';
 import type { TuneProgress } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { NumberField, StopButton } from './controls.js';
 import { Curve } from './curve.js';
+import { Recover, RecoverLive, RecoverTable } from './recover.js';
 import { Step } from './step.js';
 
 function Fields() {
   const busy = store.busy.value;
+  const own = store.settings.value;
   return (
     <div class="fields">
       <NumberField
         label={text.tune.epochs}
-        value={store.epochs.value}
-        min={1}
+        value={own.epochs}
+        min={0}
         max={1000}
         disabled={busy}
-        change={(value) => (store.epochs.value = value ?? 1)}
+        change={(value) => set({ epochs: value ?? 0 })}
       />
       <NumberField
         label={text.tune.learningRate}
-        value={store.learningRate.value}
+        value={own.learningRate}
         min={0}
         max={10}
         step="any"
         disabled={busy}
-        change={(value) => (store.learningRate.value = value ?? 0)}
+        change={(value) => set({ learningRate: value ?? 0 })}
       />
       <NumberField
         label={text.tune.batch}
-        value={store.batch.value}
+        value={own.batch}
         min={1}
         max={4096}
         disabled={busy}
-        change={(value) => (store.batch.value = value ?? 1)}
+        change={(value) => set({ batch: value ?? 1 })}
       />
     </div>
   );
@@ -83,21 +86,27 @@ function Running() {
 function Idle() {
   const busy = store.busy.value;
   const state = store.tune.value;
+  const { epochs, recover } = store.settings.value;
+  const nothing = epochs === 0 && recover.length === 0;
+  const again = state !== 'none';
+  const repair = again ? text.tune.repairAgain : text.tune.repair;
+  const train = again ? text.tune.again : text.tune.start;
   return (
     <div class="actions">
       <button
         type="button"
         class={state === 'none' ? 'button primary' : 'button'}
-        disabled={busy}
+        disabled={busy || nothing}
         onClick={() => void fineTuneAndEvaluate()}
       >
-        {state === 'none' ? text.tune.start : text.tune.again}
+        {epochs === 0 ? repair : train}
       </button>
       {state === 'stopped' && store.checkpoint.value && (
         <button type="button" class="button" disabled={busy} onClick={() => void fineTuneAndEvaluate(true)}>
           {text.tune.resume}
         </button>
       )}
+      {nothing && <p class="hint">{text.tune.nothing}</p>}
       {state === 'stopped' && <p class="hint">{text.tune.stopped}</p>}
     </div>
   );
@@ -116,8 +125,11 @@ export function TuneStep() {
       note={state === 'finished' && progress ? `${format.exactly(progress.steps)} steps in ${format.seconds(progress.seconds)}` : undefined}
     >
       {state === 'none' && <p class="lead">{text.tune.lead}</p>}
+      <Recover />
       <Fields />
+      <RecoverTable />
       {store.lossPoints.value.length > 1 && <Curve points={store.lossPoints.value} steps={progress?.steps ?? 0} />}
+      {running && <RecoverLive />}
       {running && progress && <Live progress={progress} />}
       {running ? <Running /> : <Idle />}
     </Step>

@@ -1,0 +1,162 @@
+/** Settings as a recipe: in the page's address, as a command line, as a file. */
+
+import { batch, computed, effect } from '@preact/signals';
+import { needsOf } from '../criteria.js';
+import type { PlanOptions, Recipe, Target } from '../protocol.js';
+import * as store from '../store.js';
+import { text } from '../strings.js';
+import { fileName, save } from './download.js';
+import { setNormalize } from './model.js';
+import { client, notify } from './session.js';
+import { set } from './settings.js';
+
+/** A moment after the last change the address follows. */
+const SETTLE_MS = 400;
+
+const tunes = (own: store.Settings): boolean => {
+  const { recover, epochs, learningRate, batch } = store.DEFAULTS;
+  const same = own.recover.length === recover.length && own.epochs === epochs && own.learningRate === learningRate && own.batch === batch;
+  return store.tune.value !== 'none' || !same;
+};
+
+/** The recipe of a plan and the settings around it. */
+export function recipeOf(plan: PlanOptions, own: store.Settings, tuned: boolean): Recipe {
+  const looks = needsOf(own.criterion) !== 'weights';
+  const normalize = store.normalize.value;
+  const { recover, epochs, learningRate, batch, seed } = own;
+  return {
+    version: 1,
+    cut: plan,
+    ...(looks ? { score: store.SCORE_IMAGES } : {}),
+    ...(tuned || looks || normalize !== store.DEFAULT_NORMALIZE ? { data: { normalize, seed } } : {}),
+    ...(tuned ? { tune: { epochs, learning_rate: learningRate, batch, seed, resume: false, recover } } : {}),
+  };
+}
+
+export const recipe = computed<Recipe | undefined>(() => {
+  const plan = store.planOptions.value;
+  return plan && recipeOf(plan, store.settings.value, tunes(store.settings.value));
+});
+
+/** The target's control, from what a recipe says. */
+function control(target: Target): { targetKind: store.TargetKind; amount: number } | undefined {
+  const share = (targetKind: store.TargetKind, stays: number) => ({ targetKind, amount: Math.round((1 - stays) * 1e4) / 1e4 });
+  if ('ratio' in target) return { targetKind: 'ratio', amount: target.ratio };
+  if ('macs' in target) return share('macs', target.macs);
+  if ('parameters' in target) return share('parameters', target.parameters);
+  if ('bytes' in target) return share('bytes', target.bytes);
+  if ('latency' in target) return share('latency', target.latency.milliseconds / store.wholeTime(target.latency.table));
+  return undefined;
+}
+
+/** Puts the controls where a recipe has them. */
+export function follow(found: Recipe): void {
+  const { cut, data, tune } = found;
+  const target = cut && control(cut.target);
+  if (cut && !target) {
+    notify('bad', text.recipe.onlyCommandLine);
+    return;
+  }
+  batch(() => {
+    if (cut && 'latency' in cut.target) store.latencies.value = cut.target.latency.table;
+    set({
+      ...store.DEFAULTS,
+      ...(cut && {
+        ...target,
+        criterion: cut.criterion,
+        reduction: cut.reduction ?? null,
+        normalizer: cut.normalizer ?? null,
+        scope: cut.scope,
+        sets: cut.sets,
+        groupRatios: cut.group_ratios,
+        floor: cut.floor,
+        minRatio: cut.min_ratio,
+        maxRatio: cut.max_ratio,
+        multiple: cut.multiple,
+        locks: cut.locks,
+        heads: cut.heads,
+        planSteps: cut.steps,
+        schedule: cut.schedule,
+        seed: cut.seed,
+      }),
+      ...(tune && { recover: tune.recover ?? [], epochs: tune.epochs, learningRate: tune.learning_rate, batch: tune.batch }),
+    });
+  });
+  if (data && data.normalize !== store.normalize.value) void setNormalize(data.normalize);
+}
+
+/** An address that holds a recipe: those of steps begin with a letter. */
+const HOLDS_RECIPE = /^#(\d.*)$/;
+
+/** Takes the recipe in the address, if there is one. */
+export async function followAddress(): Promise<void> {
+  const compact = HOLDS_RECIPE.exec(location.hash)?.[1];
+  if (!compact) return;
+  try {
+    follow(await client.call('readRecipe', { text: decodeURIComponent(compact) }));
+  } catch {
+    notify('bad', text.recipe.badLink);
+    return;
+  }
+  store.linked.value = store.model.value === undefined;
+  if (store.linked.value) notify('info', text.recipe.fromLink);
+}
+
+const compactOf = (wanted: Recipe): Promise<string> => client.call('compactRecipe', wanted);
+
+/** Keeps the address in step with the settings, once a model is open. */
+export function keepAddress(): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  effect(() => {
+    const wanted = recipe.value;
+    if (!wanted || !store.model.value) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      compactOf(wanted).then(
+        (compact) => history.replaceState(null, '', `#${compact}`),
+        // The engine stopped or the settings make no sense: the address stays as it was.
+        () => undefined,
+      );
+    }, SETTLE_MS);
+  });
+  window.addEventListener('hashchange', () => void followAddress());
+}
+
+export async function link(): Promise<string> {
+  const wanted = recipe.value;
+  const address = new URL(location.href);
+  if (wanted) address.hash = await compactOf(wanted);
+  return address.href;
+}
+
+/** A word of a POSIX shell. */
+const quoted = (word: string): string => (/^[\w./:=,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+
+/** The same run on the command line. */
+export async function commandLine(): Promise<string> {
+  const wanted = recipe.value;
+  if (!wanted) return '';
+  const words = ['lopper', 'run', await compactOf(wanted), store.model.value?.summary.name ?? 'model.onnx'];
+  words.push('-o', fileName('model'), '--report', fileName('report'));
+  if (wanted.tune || wanted.score) {
+    const own = store.dataSource.value?.kind === 'files' ? store.data.value?.name : undefined;
+    words.push('--data', own ?? text.recipe.imagesFile);
+  }
+  if (wanted.tune) words.push('--device', 'auto');
+  return words.map(quoted).join(' ');
+}
+
+export function saveRecipe(): void {
+  const wanted = recipe.value;
+  if (wanted) save(new Blob([JSON.stringify(wanted, null, 2)], { type: 'application/json' }), fileName('recipe'));
+}
+
+/** Puts words on the clipboard; false where the browser forbids it. */
+export async function copy(words: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(words);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,179 @@
+/** Draws boxes and arrows on a canvas. Knows nothing of the page but its colours. */
+
+import type { Layout, Role } from '../protocol.js';
+import type { Shown } from './boxes.js';
+
+/** What the canvas looks at: the place of the drawing's origin, and the zoom. */
+export interface View {
+  x: number;
+  y: number;
+  zoom: number;
+}
+
+export interface Scene {
+  shown: Shown;
+  layout: Layout;
+  sizes: readonly (readonly [number, number])[];
+  /** The second line of each box. */
+  seconds: readonly string[];
+  /** What each box is to the group that is lit; absent where nothing is lit. */
+  lit: { group: number; roles: readonly ReadonlySet<Role>[]; values: ReadonlySet<number> } | undefined;
+  /** Boxes of a chain that is walked. */
+  chain: ReadonlySet<number>;
+  selected: number | undefined;
+  hovered: number | undefined;
+}
+
+export interface Palette {
+  surface: string;
+  ink: string;
+  quiet: string;
+  line: string;
+  focus: string;
+  gone: string;
+  groups: readonly string[];
+  font: string;
+}
+
+/** Below this zoom letters are only noise. */
+const READABLE = 0.42;
+const FAINT = 0.22;
+const RADIUS = 7;
+
+export const colourOf = (palette: Palette, group: number | undefined): string =>
+  group === undefined ? palette.quiet : (palette.groups[group % palette.groups.length] ?? palette.quiet);
+
+function arrows(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, view: View): void {
+  const { shown, layout, lit } = scene;
+  shown.arrows.forEach((arrow, index) => {
+    const points = layout.arrows[index] ?? [];
+    const [first, ...rest] = points;
+    const last = points.at(-1);
+    if (!first || !last) return;
+    const carries = lit ? arrow.values.some((value) => lit.values.has(value)) : false;
+    context.globalAlpha = lit && !carries ? FAINT : 1;
+    context.strokeStyle = carries && lit ? colourOf(palette, lit.group) : palette.quiet;
+    context.lineWidth = (carries ? 2.6 : 1.1) / Math.min(1, Math.max(0.5, view.zoom));
+    context.beginPath();
+    context.moveTo(...first);
+    // Through the middles of the straight pieces, bent at their corners.
+    rest.forEach(([x, y], at) => {
+      const next = rest[at + 1];
+      if (next) context.quadraticCurveTo(x, y, (x + next[0]) / 2, (y + next[1]) / 2);
+      else context.lineTo(x, y);
+    });
+    context.stroke();
+    context.fillStyle = context.strokeStyle;
+    context.beginPath();
+    context.moveTo(last[0] - 3.6, last[1] - 7);
+    context.lineTo(last[0] + 3.6, last[1] - 7);
+    context.lineTo(last[0], last[1]);
+    context.fill();
+  });
+}
+
+function box(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, at: number, view: View): void {
+  const { shown, layout, sizes, seconds, lit } = scene;
+  const own = shown.boxes[at];
+  const [middle, size] = [layout.boxes[at], sizes[at]];
+  if (!own || !middle || !size) return;
+  const [width, height] = size;
+  const [x, y] = [middle[0] - width / 2, middle[1] - height / 2];
+  const roles = lit?.roles[at];
+  const inChain = scene.chain.has(at);
+  context.globalAlpha = (lit || scene.chain.size > 0) && !roles?.size && !inChain && scene.selected !== at ? FAINT : 1;
+  context.fillStyle = palette.surface;
+  context.strokeStyle = palette.line;
+  context.lineWidth = 1.2;
+  context.setLineDash([]);
+  if (roles?.size && lit) {
+    context.strokeStyle = colourOf(palette, lit.group);
+    context.lineWidth = roles.has('producer') ? 3.2 : 2;
+    context.setLineDash(roles.has('producer') ? [] : roles.has('consumer') ? [6, 4] : [2, 3]);
+  }
+  if (inChain) [context.strokeStyle, context.lineWidth] = [palette.focus, 3];
+  context.beginPath();
+  context.roundRect(x, y, width, height, RADIUS);
+  context.fill();
+  context.stroke();
+  context.setLineDash([]);
+  if (own.block) {
+    // A second edge below: there is more inside.
+    context.beginPath();
+    context.roundRect(x + 4, y + height + 0.5, width - 8, 3, [0, 0, 4, 4]);
+    context.stroke();
+  }
+  context.fillStyle = colourOf(palette, own.group);
+  context.beginPath();
+  context.roundRect(x, y, 6, height, [RADIUS, 0, 0, RADIUS]);
+  context.fill();
+  if (scene.selected === at || scene.hovered === at) {
+    context.strokeStyle = scene.selected === at ? palette.focus : palette.quiet;
+    context.lineWidth = 2 / Math.min(1, view.zoom);
+    context.beginPath();
+    context.roundRect(x - 4, y - 4, width + 8, height + 8, RADIUS + 3);
+    context.stroke();
+  }
+  if (view.zoom < READABLE) return;
+  context.fillStyle = palette.ink;
+  context.font = `600 13px ${palette.font}`;
+  context.textBaseline = 'middle';
+  const second = seconds[at] ?? '';
+  context.fillText(own.title, x + 15, y + (second === '' ? height / 2 : 16), width - 36);
+  context.font = `400 12px ${palette.font}`;
+  context.fillStyle = palette.quiet;
+  if (second !== '') context.fillText(second, x + 15, y + 33, width - 24);
+  if (own.pins.length > 0) pin(context, palette, x + width - 14, y + 15);
+}
+
+/** A small lock. */
+function pin(context: CanvasRenderingContext2D, palette: Palette, x: number, y: number): void {
+  context.fillStyle = palette.gone;
+  context.strokeStyle = palette.gone;
+  context.lineWidth = 1.4;
+  context.fillRect(x - 4, y - 1, 8, 6);
+  context.beginPath();
+  context.arc(x, y - 1, 2.6, Math.PI, 0);
+  context.stroke();
+}
+
+/** Draws what the view sees. `width` and `height` are those of the canvas, in pixels of the page. */
+export function paint(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  palette: Palette,
+  view: View,
+  width: number,
+  height: number,
+  density: number,
+): void {
+  context.setTransform(density, 0, 0, density, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.translate(view.x, view.y);
+  context.scale(view.zoom, view.zoom);
+  arrows(context, scene, palette, view);
+  const [left, top] = [-view.x / view.zoom, -view.y / view.zoom];
+  const [right, bottom] = [left + width / view.zoom, top + height / view.zoom];
+  scene.layout.boxes.forEach(([x, y], at) => {
+    const [w, h] = scene.sizes[at] ?? [0, 0];
+    if (x + w / 2 > left && x - w / 2 < right && y + h / 2 > top && y - h / 2 < bottom) box(context, scene, palette, at, view);
+  });
+  context.globalAlpha = 1;
+}
+
+/** The box at a point of the canvas. */
+export function hit(scene: Scene, view: View, x: number, y: number): number | undefined {
+  const [worldX, worldY] = [(x - view.x) / view.zoom, (y - view.y) / view.zoom];
+  const found = scene.layout.boxes.findIndex(([boxX, boxY], at) => {
+    const [w, h] = scene.sizes[at] ?? [0, 0];
+    return Math.abs(worldX - boxX) <= w / 2 && Math.abs(worldY - boxY) <= h / 2;
+  });
+  return found < 0 ? undefined : found;
+}
+
+/** The view that shows everything; a large model begins at its top. */
+export function fit(layout: Layout, width: number, height: number, least = 0): View {
+  const zoom = Math.max(least, Math.min(1.2, width / Math.max(1, layout.width), height / Math.max(1, layout.height)));
+  const free = height - layout.height * zoom;
+  return { x: (width - layout.width * zoom) / 2, y: free > 0 ? free / 2 : 0, zoom };
+}

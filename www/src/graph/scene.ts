@@ -1,0 +1,152 @@
+/** The drawing's state: what is shown, what is lit, and how it comes to be laid out. */
+
+import { computed, effect, signal, untracked } from '@preact/signals';
+import { client, notify } from '../actions/session.js';
+import type { Drawing, Layout, Link, Role } from '../protocol.js';
+import * as store from '../store.js';
+import { text } from '../strings.js';
+import { type Shown, collapse, depths, fittingDepth, paths, size } from './boxes.js';
+
+/** How many levels of blocks are open. */
+export const depth = signal(1);
+export const opened = signal<ReadonlySet<string>>(new Set());
+export const selected = signal<number | undefined>(undefined);
+/** The group whose members are lit. */
+export const lit = signal<number | undefined>(undefined);
+/** Nodes of a chain of unions that is walked, by name. */
+export const chain = signal<ReadonlySet<string>>(new Set());
+export const laidOut = signal<{ shown: Shown; layout: Layout } | undefined>(undefined);
+
+export const allPaths = computed(() => (store.drawing.value ? paths(store.drawing.value) : []));
+export const deepest = computed(() => depths(allPaths.value));
+
+/** What is left of each group, by its place. */
+const kept = computed(() => {
+  const left = new Map(store.shown.value?.groups.map((group) => [group.name, group.kept]));
+  return (store.model.value?.groups ?? []).map((group) => ({ all: group.channels, left: left.get(group.name) ?? group.channels }));
+});
+
+/** `64 → 32 channels` of the groups that a box makes, or how many nodes are in it. */
+export const seconds = computed<string[]>(() => {
+  const [now, drawing] = [laidOut.value, store.drawing.value];
+  if (!now || !drawing) return [];
+  return now.shown.boxes.map((box) => {
+    if (box.block) return text.graph.nodes(box.nodes.length);
+    return second(drawing, box.nodes[0] ?? 0);
+  });
+});
+
+function second(drawing: Drawing, node: number): string {
+  const own = drawing.nodes[node];
+  const made = own?.members.find(([, role]) => role === 'producer');
+  const width = made && kept.value[made[0]];
+  if (width) return width.left === width.all ? `${width.all}` : `${width.all} → ${width.left}`;
+  return own?.op === 'Input' || own?.op === 'Output' ? own.name : '';
+}
+
+/** Room for a second line that may grow when something is cut. */
+const room = (drawing: Drawing, node: number): string => {
+  const words = second(drawing, node);
+  return words === '' ? '' : words.padEnd(9);
+};
+
+export const sizes = computed<[number, number][]>(() => {
+  const [now, drawing] = [laidOut.value, store.drawing.value];
+  return now && drawing ? sizesOf(now.shown, drawing) : [];
+});
+
+function sizesOf(shown: Shown, drawing: Drawing): [number, number][] {
+  return shown.boxes.map((box) => size(box, box.block ? text.graph.nodes(box.nodes.length) : room(drawing, box.nodes[0] ?? 0)));
+}
+
+/** What each box is to the group that is lit, and the values that carry its channels. */
+export const light = computed(() => {
+  const [group, now, drawing] = [lit.value, laidOut.value, store.drawing.value];
+  if (group === undefined || !now || !drawing) return undefined;
+  const roles = now.shown.boxes.map((box) => {
+    const members = box.nodes.flatMap((node) => drawing.nodes[node]?.members ?? []);
+    return new Set<Role>(members.filter(([own]) => own === group).map(([, role]) => role));
+  });
+  const values = new Set(drawing.values.flatMap((value, index) => (value.groups.includes(group) ? [index] : [])));
+  return { group, roles, values };
+});
+
+export const chainBoxes = computed<ReadonlySet<number>>(() => {
+  const [names, now, drawing] = [chain.value, laidOut.value, store.drawing.value];
+  if (!now || !drawing || names.size === 0) return new Set();
+  return new Set(drawing.nodes.flatMap((node, index) => (names.has(node.name) ? [now.shown.boxOf[index] ?? 0] : [])));
+});
+
+/** Lights the nodes of a chain. */
+export function walk(links: readonly Link[]): void {
+  chain.value = new Set(links.map((link) => link.node));
+}
+
+/** Fetches the model's graph, if it is not there yet. */
+export async function draw(): Promise<void> {
+  if (store.drawing.value) return;
+  try {
+    const drawing = await client.call('drawing', null);
+    selected.value = undefined;
+    lit.value = undefined;
+    chain.value = new Set();
+    opened.value = new Set();
+    depth.value = fittingDepth(paths(drawing));
+    store.drawing.value = drawing;
+  } catch (thrown) {
+    notify('bad', thrown instanceof Error ? thrown.message : String(thrown));
+  }
+}
+
+/** Keeps the layout in step with what is shown; the newest wish counts. Returns how to stop. */
+export function followLayout(): () => void {
+  let wish = 0;
+  return effect(() => {
+    const drawing = store.drawing.value;
+    if (!drawing) {
+      laidOut.value = undefined;
+      return;
+    }
+    const shown = collapse(drawing, allPaths.value, depth.value, opened.value, store.model.peek()?.pinned ?? []);
+    wish += 1;
+    const mine = wish;
+    // Sizes read what a cut leaves, and a cut must not lay everything out anew.
+    const boxes = untracked(() => sizesOf(shown, drawing));
+    const arrows = shown.arrows.map(({ from, to }): [number, number] => [from, to]);
+    client.call('layout', { sizes: boxes, arrows }).then(
+      (layout) => {
+        if (mine !== wish) return;
+        const node = selected.peek() === undefined ? undefined : laidOut.peek()?.shown.boxes[selected.peek() ?? 0]?.nodes[0];
+        laidOut.value = { shown, layout };
+        selected.value = node === undefined ? undefined : shown.boxOf[node];
+      },
+      () => undefined,
+    );
+  });
+}
+
+/** Selects a box and lights the first group that it makes, or else one that it stands in or hands on. */
+export function select(box: number | undefined): void {
+  selected.value = box;
+  chain.value = new Set();
+  const drawing = store.drawing.value;
+  const own = box === undefined ? undefined : laidOut.value?.shown.boxes[box];
+  if (!own || !drawing) {
+    lit.value = undefined;
+    return;
+  }
+  const members = own.nodes.flatMap((node) => drawing.nodes[node]?.members ?? []);
+  const made = members.find(([, role]) => role === 'producer');
+  lit.value = (made ?? members[0])?.[0] ?? own.group;
+}
+
+/** Shows what is in a box. */
+export function openBox(box: number): void {
+  const own = laidOut.value?.shown.boxes[box];
+  if (own?.block) opened.value = new Set([...opened.value, own.key]);
+}
+
+export function setDepth(next: number): void {
+  opened.value = new Set();
+  depth.value = Math.min(deepest.value, Math.max(1, next));
+}

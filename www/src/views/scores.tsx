@@ -1,0 +1,113 @@
+import { useSignal } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
+import { fetchScores } from '../actions/views.js';
+import type { GroupScores } from '../protocol.js';
+import * as store from '../store.js';
+import { text } from '../strings.js';
+import { Panel } from './panel.js';
+
+const BINS = 32;
+const HEIGHT = 44;
+/** More histograms than this are shown only when asked for. */
+const SHOWN = 12;
+
+interface Heights {
+  least: number;
+  most: number;
+  /** Channels by height of score. */
+  bins: number[];
+  fullest: number;
+  /** Scores, ascending. */
+  sorted: number[];
+}
+
+function heights(scores: readonly number[]): Heights {
+  const sorted = [...scores].sort((a, b) => a - b);
+  const least = sorted[0] ?? 0;
+  const most = sorted.at(-1) ?? 0;
+  const bins = new Array<number>(BINS).fill(0);
+  for (const score of sorted) {
+    const bin = most > least ? Math.min(BINS - 1, Math.floor(((score - least) / (most - least)) * BINS)) : 0;
+    bins[bin] = (bins[bin] ?? 0) + 1;
+  }
+  return { least, most, bins, fullest: Math.max(...bins), sorted };
+}
+
+/** Where the line is, from 0 to 1: between the last channel that goes and the first that stays. */
+function line({ least, most, sorted }: Heights, gone: number): number {
+  if (gone <= 0 || most <= least) return 0;
+  const last = sorted[gone - 1] ?? most;
+  const first = sorted[gone] ?? most;
+  return ((last + first) / 2 - least) / (most - least);
+}
+
+function Histogram(props: { group: GroupScores; gone: number }) {
+  const { group, gone } = props;
+  const seen = useMemo(() => heights(group.scores), [group]);
+  const at = line(seen, gone) * 100;
+  const width = 100 / BINS;
+  const label = text.scores.of(group.name, gone, group.scores.length);
+  return (
+    <li class="histogram">
+      <svg width="100%" height={HEIGHT} role="img" aria-label={label}>
+        {seen.bins.map((count, bin) => {
+          const height = count === 0 ? 0 : Math.max(2, (count / seen.fullest) * (HEIGHT - 4));
+          const goes = gone > 0 && (bin + 0.5) * width < at;
+          return (
+            <rect
+              key={bin}
+              class={goes ? 'bar-gone-solid' : 'bar-kept'}
+              x={`${bin * width + 0.3}%`}
+              y={HEIGHT - height}
+              width={`${width - 0.6}%`}
+              height={height}
+            />
+          );
+        })}
+        {gone > 0 && <line class="threshold" x1={`${at}%`} x2={`${at}%`} y1="0" y2={HEIGHT} />}
+      </svg>
+      <span class="histogram-name">
+        <code>{group.name}</code>
+        <span>
+          {gone} / {group.scores.length}
+        </span>
+      </span>
+    </li>
+  );
+}
+
+function Histograms() {
+  const all = useSignal(false);
+  const own = store.settings.value;
+  useEffect(() => {
+    void fetchScores();
+    // Everything that scores depend on; the slider is not among it.
+  }, [own.criterion, own.reduction, own.normalizer, own.scope, own.seed, own.locks, store.unscored.value, store.model.value]);
+  const groups = store.scores.value;
+  if (!groups || groups.length === 0) return <p class="hint">{text.scores.none}</p>;
+  const kept = new Map(store.shown.value?.groups.map((group) => [group.name, group.kept]));
+  return (
+    <>
+      <p class="hint">{text.scores.lead}</p>
+      <ul class="histograms">
+        {(all.value ? groups : groups.slice(0, SHOWN)).map((group) => (
+          <Histogram
+            key={group.name}
+            group={group}
+            gone={group.scores.length - (kept.get(group.name) ?? group.scores.length)}
+          />
+        ))}
+      </ul>
+      {groups.length > SHOWN && !all.value && (
+        <button type="button" class="button link" onClick={() => (all.value = true)}>
+          {text.scores.more(groups.length)}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** The scores of every group, with the line that the slider moves. */
+export function ScoresPanel() {
+  return <Panel title={text.scores.title}>{() => <Histograms />}</Panel>;
+}
