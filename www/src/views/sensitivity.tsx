@@ -36,7 +36,7 @@ function chart(seen: Sensitivity, host: HTMLElement, size: { width: number; heig
   const unit = seen.measure === 'accuracy' ? '\u202f%' : '';
   const options: uPlot.Options = {
     ...size,
-    padding: [12, 12, 0, 0],
+    padding: [12, 24, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { time: false, range: [0, 100] } },
