@@ -7,7 +7,7 @@ use crate::run::Network;
 use crate::stored;
 use crate::value::{HostData, HostTensor};
 use lopper_core::cut::{MaskEntry, Where, apply_mask, zero};
-use lopper_core::graph::Graph;
+use lopper_core::graph::{Dim, Graph};
 use lopper_core::onnx::{DataType, Model, Tensor};
 use lopper_core::{Code, Error, Result};
 use std::collections::BTreeMap;
@@ -52,6 +52,8 @@ const RUNS: u64 = 2;
 const BATCH: usize = 2;
 /// Lengths that the model leaves open.
 const OPEN: usize = 16;
+/// How many other lengths are tried where the model does not run with that one.
+const OTHERS: usize = 8;
 /// Random whole numbers stay below the first of these with which the model runs: they may be positions along short axes.
 const RANGES: [usize; 3] = [16, 2, 1];
 
@@ -83,15 +85,31 @@ type Named = Vec<(String, HostTensor)>;
 /// Random inputs that the network takes, and what it makes of them.
 async fn run_once(network: &Network, seed: &[u64]) -> Result<(Named, Named)> {
     let mut last = Error::new(Code::Invalid, "no random input was made");
-    for range in RANGES {
-        let inputs = random_inputs(network.graph(), &mut SplitMix64::keyed(seed), range)?;
-        match network.run(&inputs).await {
-            Ok(outputs) => return Ok((inputs, outputs)),
-            Err(e) if e.code() == Code::BadShape => last = e,
-            Err(e) => return Err(e),
+    for open in open_lengths(network.graph()) {
+        for range in RANGES {
+            let inputs = random_inputs(network.graph(), &mut SplitMix64::keyed(seed), range, open)?;
+            match network.run(&inputs).await {
+                Ok(outputs) => return Ok((inputs, outputs)),
+                Err(e) if e.code() == Code::BadShape => last = e,
+                Err(e) => return Err(e),
+            }
         }
     }
     Err(last)
+}
+
+/// What lengths that the model leaves open may be. A tracer can have fixed one all the same: then it is the length of an inner
+/// axis, and the most frequent ones are tried.
+fn open_lengths(graph: &Graph) -> Vec<usize> {
+    let mut often: BTreeMap<usize, usize> = BTreeMap::new();
+    for id in graph.nodes.iter().flat_map(|(_, n)| n.outputs.iter().flatten()) {
+        for n in graph.values[*id].shape.iter().flatten().filter_map(Dim::length).filter(|n| *n > 1) {
+            *often.entry(n).or_default() += 1;
+        }
+    }
+    let mut others: Vec<(usize, usize)> = often.into_iter().filter(|(n, _)| *n != OPEN).collect();
+    others.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    std::iter::once(OPEN).chain(others.into_iter().map(|(n, _)| n).take(OTHERS)).collect()
 }
 
 impl Agreement {
@@ -149,8 +167,8 @@ fn zeroed(tensor: &Tensor, entries: &[MaskEntry]) -> Result<Vec<u8>> {
     Ok(data)
 }
 
-/// One random tensor for each input of a graph; whole numbers are below `range`.
-fn random_inputs(graph: &Graph, random: &mut SplitMix64, range: usize) -> Result<Named> {
+/// One random tensor for each input of a graph; whole numbers are below `range`, lengths that the model leaves open are `open`.
+fn random_inputs(graph: &Graph, random: &mut SplitMix64, range: usize, open: usize) -> Result<Named> {
     let mut inputs = Vec::with_capacity(graph.inputs.len());
     for &id in &graph.inputs {
         let value = &graph.values[id];
@@ -160,13 +178,13 @@ fn random_inputs(graph: &Graph, random: &mut SplitMix64, range: usize) -> Result
                 format!("input {:?} has no shape, so no random input can be made for it", value.name),
             )
         })?;
-        let open = |axis: usize| if axis == 0 { BATCH } else { OPEN };
+        let open = |axis: usize| if axis == 0 { BATCH } else { open };
         let dims: Vec<usize> =
             shape.iter().enumerate().map(|(axis, d)| d.length().unwrap_or_else(|| open(axis))).collect();
         let count = dims.iter().product::<usize>();
         let data = match value.dtype {
             Some(DataType::Bool) => HostData::Bool(vec![true; count]),
-            Some(t) if !t.is_float() => HostData::I64(meaning::draw(graph, id, count, (range, OPEN), random)),
+            Some(t) if !t.is_float() => HostData::I64(meaning::draw(graph, id, count, (range, open(1)), random)),
             _ => HostData::F32((0..count).map(|_| normal(random)).collect()),
         };
         inputs.push((value.name.clone(), HostTensor::new(dims, data)?));

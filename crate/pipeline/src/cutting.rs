@@ -99,6 +99,7 @@ impl Session {
         let opened = self.opened_mut()?;
         opened.cut = Some(state);
         opened.tuned = None;
+        opened.trained = None;
         opened.accuracy.after_cut = None;
         opened.accuracy.after_recovery = None;
         self.restored = None;

@@ -1,6 +1,7 @@
 //! What a person takes home: the model, the report, the recipe.
 
 use crate::cutting::pieces;
+use crate::methods::PruneTrainOptions;
 use crate::options::{TuneOptions, Which};
 use crate::session::Session;
 use crate::tune::{MOMENTUM, WARMUP, WEIGHT_DECAY};
@@ -40,6 +41,8 @@ struct ReportFile<'a> {
     proof: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tuned: Option<TunedInfo<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prune_train: Option<&'a PruneTrainOptions>,
 }
 
 #[derive(Serialize)]
@@ -132,7 +135,8 @@ impl Session {
         if let Some(t) = &opened.tuned {
             report.seconds.insert("tune".to_owned(), t.seconds);
         }
-        json(&ReportFile { report, proof, tuned })
+        let prune_train = opened.trained.as_ref().map(|t| &t.1);
+        json(&ReportFile { report, proof, tuned, prune_train })
     }
 
     /// Every setting and seed as JSON.

@@ -135,7 +135,7 @@ impl Session {
     }
 
     /// The share of right answers on the validation images, if they have labels.
-    async fn judged(&self, model: &Model, host: &impl Host) -> Result<Option<f64>> {
+    pub(crate) async fn judged(&self, model: &Model, host: &impl Host) -> Result<Option<f64>> {
         let images = self.images()?;
         let indices = spread(&images.split.validation, Some(VALIDATION));
         if indices.is_empty() || images.dataset.labels().is_none() {

@@ -6,6 +6,7 @@ use crate::describe;
 use crate::host::Control;
 use crate::images::Images;
 use crate::mask::MaskState;
+use crate::methods::PruneTrainOptions;
 use crate::options::Which;
 use crate::recover::Reference;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
@@ -38,6 +39,8 @@ pub(crate) struct Opened {
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
     pub(crate) masks: Option<MaskState>,
+    /// What training around a cut ended with, and how it went about it.
+    pub(crate) trained: Option<(Model, PruneTrainOptions)>,
 }
 
 impl Opened {
@@ -132,6 +135,7 @@ impl Session {
             cut: None,
             tuned: None,
             masks: None,
+            trained: None,
         };
         Ok(&self.opened.insert(opened).described)
     }
@@ -244,7 +248,8 @@ impl Session {
             Which::Original => Ok(&opened.model),
             Which::Cut => opened.cut.as_ref().map(|c| &c.model).ok_or_else(|| missing("nothing has been cut yet")),
             Which::Tuned => {
-                opened.tuned.as_ref().map(|t| &t.model).ok_or_else(|| missing("nothing has been fine-tuned yet"))
+                let tuned = opened.tuned.as_ref().map(|t| &t.model).or(opened.trained.as_ref().map(|t| &t.0));
+                tuned.ok_or_else(|| missing("nothing has been fine-tuned yet"))
             }
         }
     }

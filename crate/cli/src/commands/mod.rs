@@ -5,6 +5,7 @@ pub mod eval;
 pub mod inspect;
 pub mod mask;
 pub mod prune;
+pub mod prune_train;
 pub mod run;
 pub mod sample;
 pub mod score;

@@ -106,7 +106,7 @@ impl<'a> ChannelContext<'a> {
     }
 
     /// Takes an axis out of a bundle over which another operand is repeated; rows along it can still go whole.
-    fn share_columns(&mut self, layout: &mut Layout, axis: usize) {
+    pub fn share_columns(&mut self, layout: &mut Layout, axis: usize) {
         let Some(at) = layout.index_of(axis) else { return };
         let bundle = layout.bundles.remove(at);
         let (columns, rows) = self.state.share(&bundle, axis);
@@ -146,8 +146,9 @@ impl<'a> ChannelContext<'a> {
     }
 
     /// Sets the layout of an output.
-    pub fn set(&mut self, output: usize, layout: Layout) {
+    pub fn set(&mut self, output: usize, mut layout: Layout) {
         let Some(v) = self.node.output(output) else { return };
+        layout.bundles = layout.bundles.into_iter().map(Bundle::narrowed).collect();
         let read = |ids: &Ids, state: &State| {
             let inputs = self.node.inputs.iter().flatten().filter_map(|i| state.layouts.get(i));
             inputs.flat_map(|l| &l.bundles).any(|b| Arc::ptr_eq(&b.ids, ids))
@@ -211,6 +212,14 @@ impl<'a> ChannelContext<'a> {
             self.pin_ids(value, axis, &bundle.ids, why);
         } else {
             layout.bundles.insert(at, self.collapsed(&bundle, axis));
+        }
+    }
+
+    /// Keeps the one position that an axis of an input has, where the output repeats it.
+    pub fn keep_repeated(&mut self, layout: &mut Layout, axis: usize, input: usize, own: usize) {
+        if self.lengths(input).get(own) == Some(&Some(1)) {
+            let value = self.node.input(input);
+            self.keep_whole(layout, axis, value, "its only position along the axis is repeated");
         }
     }
 
@@ -366,7 +375,11 @@ impl<'a> ChannelContext<'a> {
             shifts.push((shift, own));
             let layout = self.layout(i);
             let source = layout.source.map(|(v, _)| (v, shift));
-            layouts.push(Layout { source, ..layout.renamed(|axis| Some(axis + shift)) });
+            let mut layout = Layout { source, ..layout.renamed(|axis| Some(axis + shift)) };
+            for axis in (shift..rank).filter(|&axis| lengths.get(axis) != Some(&Some(1))) {
+                self.keep_repeated(&mut layout, axis, i, axis - shift);
+            }
+            layouts.push(layout);
         }
         let spans = |k: usize, axis: usize| -> bool {
             shifts

@@ -60,6 +60,16 @@ impl Bundle {
         self.lengths.iter().skip(prefix).product()
     }
 
+    /// The bundle without axes of length one, as long as one axis is left: whatever is repeated along them is not its own.
+    pub fn narrowed(mut self) -> Self {
+        while self.axes.len() > 1 && self.blocks.is_none() {
+            let Some(rank) = self.lengths.iter().position(|n| *n == 1) else { break };
+            self.axes.remove(rank);
+            self.lengths.remove(rank);
+        }
+        self
+    }
+
     /// The bundle without one of its axes, if all ids along it are the same to `same`.
     pub fn without(&self, rank: usize, same: impl Fn(u32, u32) -> bool) -> Option<Self> {
         let n = self.lengths.get(rank).copied()?.max(1);

@@ -3,16 +3,12 @@
 //! No operator sees the axes between the ends apart, so the chain asks for no balance. A cut turns it into one Gather, or into
 //! one Transpose.
 
-use super::layout::{positions, strides};
+use super::layout::strides;
 use super::strided;
 use crate::graph::{Dim, Graph, NodeId, Shape, ValueId};
 use crate::ops;
 use std::collections::{BTreeMap, HashSet};
 
-/// Larger tensors are not followed element by element.
-const MAX_ELEMENTS: usize = 1 << 21;
-/// Elements followed in one graph: what lies behind is a reshape like any other.
-const MAX_ALL_ELEMENTS: usize = 1 << 23;
 /// Longest chain that is tried.
 const MAX_NODES: usize = 8;
 
@@ -42,7 +38,6 @@ impl Shuffles {
     /// Finds the shuffles of a graph.
     pub(super) fn find(graph: &Graph) -> Self {
         let mut out = Self::default();
-        let mut budget = MAX_ALL_ELEMENTS;
         for (id, node) in graph.nodes.iter() {
             if let Some((before, last, view)) = strided::find(graph, id, node) {
                 out.inner.insert(before);
@@ -51,7 +46,7 @@ impl Shuffles {
             if out.inner.contains(&id) || out.by_last.contains_key(&id) {
                 continue;
             }
-            if let Some((nodes, last, shuffle)) = chain(graph, id, &mut budget) {
+            if let Some((nodes, last, shuffle)) = chain(graph, id) {
                 out.inner.extend(nodes);
                 out.by_last.insert(last, shuffle);
             }
@@ -79,12 +74,12 @@ fn sample(shape: &Shape) -> Option<Vec<usize>> {
     shape.iter().map(|d| d.at(SAMPLES).length()).collect()
 }
 
-fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId>, NodeId, Shuffle)> {
+fn chain(graph: &Graph, first: NodeId) -> Option<(Vec<NodeId>, NodeId, Shuffle)> {
     let input = graph.nodes[first].input(0)?;
     let start = graph.values[input].shape.as_ref()?;
     let lengths = sample(start)?;
     let total = lengths.iter().try_fold(1usize, |p, &n| p.checked_mul(n))?;
-    if total > MAX_ELEMENTS.min(*budget)
+    if total == 0
         || graph.values[input].is_parameter()
         || ops::lookup(&graph.nodes[first])?.permutes(&graph.nodes[first], lengths.len())?.is_some()
     {
@@ -103,7 +98,6 @@ fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId
         let value = &graph.values[output];
         if transposed && value.shape.as_ref() == Some(start) && steps.last().is_some_and(|s| s.1.is_none()) {
             nodes.pop();
-            *budget -= total;
             let (axis, order) = permutation(&lengths, &steps, start)?;
             return Some((nodes, node, Shuffle { input, axis, order, perm: None }));
         }
@@ -112,7 +106,6 @@ fn chain(graph: &Graph, first: NodeId, budget: &mut usize) -> Option<(Vec<NodeId
             value.shape.as_ref().filter(|_| reshaped).and_then(|s| transposition(&lengths, &steps, start, s))
         {
             nodes.pop();
-            *budget -= total;
             return Some((nodes, node, Shuffle { input, axis: 0, order: Vec::new(), perm: Some(perm) }));
         }
         match value.uses.as_slice() {
@@ -135,53 +128,102 @@ fn transposition(lengths: &[usize], steps: &Steps, start: &[Dim], end: &[Dim]) -
     if !left.is_empty() {
         return None;
     }
-    let held = followed(lengths, steps)?;
-    let own = strides(lengths);
     let after: Vec<usize> = end.iter().map(|d| d.at(SAMPLES).length()).collect::<Option<_>>()?;
+    let held = regrouped(&followed(lengths, steps)?, &after)?;
+    let own = strides(lengths);
     let mut perm: Vec<usize> = Vec::new();
-    for ((d, &n), &step) in end.iter().zip(&after).zip(&strides(&after)) {
+    for ((d, &n), digits) in end.iter().zip(&after).zip(&held) {
         let fits = |&axis: &usize| {
             let same = start.get(axis) == Some(d) && !perm.contains(&axis);
-            same && (n == 1 || held.get(step) == own.get(axis))
+            same && own.get(axis).is_some_and(|&stride| is_axis(digits, stride, n))
         };
         perm.push((0..start.len()).find(fits)?);
     }
-    let picked: Vec<usize> = perm.iter().map(|&p| own.get(p).copied()).collect::<Option<_>>()?;
-    let at = |p: Vec<usize>| p.iter().zip(&picked).map(|(i, s)| i * s).sum::<usize>();
-    positions(&after).map(at).eq(held).then_some(perm)
+    Some(perm)
 }
 
-/// The element of the start that each element of the end is.
-fn followed(lengths: &[usize], steps: &Steps) -> Option<Vec<usize>> {
-    let mut held: Vec<usize> = (0..lengths.iter().product()).collect();
+/// A run of positions: so many, so far apart in the start. A tensor whose elements lie in the order of a list of them is that of a
+/// number with these digits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Digit {
+    stride: usize,
+    length: usize,
+}
+
+/// The digits of the end in its order, as places in the start.
+fn followed(lengths: &[usize], steps: &Steps) -> Option<Vec<Digit>> {
+    let whole = lengths.iter().zip(strides(lengths));
+    let mut digits: Vec<Digit> = whole.map(|(&length, stride)| Digit { stride, length }).collect();
     for (shape, perm) in steps {
         let Some(perm) = perm else { continue };
-        let old = strides(shape);
-        let new: Vec<usize> = perm.iter().map(|&p| shape.get(p).copied()).collect::<Option<_>>()?;
-        let picked: Vec<usize> = perm.iter().map(|&p| old.get(p).copied()).collect::<Option<_>>()?;
-        held = positions(&new)
-            .map(|p| held.get(p.iter().zip(&picked).map(|(i, s)| i * s).sum::<usize>()).copied())
-            .collect::<Option<_>>()?;
+        let axes = regrouped(&digits, shape)?;
+        let picked: Vec<&Vec<Digit>> = perm.iter().map(|&p| axes.get(p)).collect::<Option<_>>()?;
+        digits = picked.into_iter().flatten().copied().collect();
     }
-    Some(held)
+    Some(digits)
+}
+
+/// The digits that make each axis of a shape; `None` where an axis ends within a digit that it does not divide.
+fn regrouped(digits: &[Digit], shape: &[usize]) -> Option<Vec<Vec<Digit>>> {
+    let mut rest = joined(digits);
+    rest.reverse();
+    let mut out = Vec::with_capacity(shape.len());
+    for &n in shape {
+        let (mut own, mut left) = (Vec::new(), n);
+        while left > 1 {
+            let Digit { stride, length } = rest.pop()?;
+            if left.is_multiple_of(length) {
+                own.push(Digit { stride, length });
+                left /= length;
+            } else if length.is_multiple_of(left) {
+                let inner = length / left;
+                own.push(Digit { stride: stride * inner, length: left });
+                rest.push(Digit { stride, length: inner });
+                left = 1;
+            } else {
+                return None;
+            }
+        }
+        out.push(own);
+    }
+    rest.is_empty().then_some(out)
+}
+
+/// Digits that count on as one are one.
+fn joined(digits: &[Digit]) -> Vec<Digit> {
+    let mut out: Vec<Digit> = Vec::new();
+    for &d in digits.iter().filter(|d| d.length > 1) {
+        match out.last_mut().filter(|last| last.stride == d.stride * d.length) {
+            Some(last) => *last = Digit { stride: d.stride, length: last.length * d.length },
+            None => out.push(d),
+        }
+    }
+    out
+}
+
+/// Whether digits are an axis of the start as a whole.
+fn is_axis(digits: &[Digit], stride: usize, length: usize) -> bool {
+    length == 1 || joined(digits) == [Digit { stride, length }]
 }
 
 /// The axis and order by which the steps permute, if they do nothing else.
 fn permutation(lengths: &[usize], steps: &Steps, start: &[Dim]) -> Option<(usize, Vec<usize>)> {
-    let held = followed(lengths, steps)?;
+    let held = regrouped(&followed(lengths, steps)?, lengths)?;
     let own = strides(lengths);
-    for (axis, (&n, &step)) in lengths.iter().zip(&own).enumerate() {
-        if n < 2 || start.get(axis).and_then(Dim::length) != Some(n) {
-            continue;
-        }
-        let order: Vec<usize> = (0..n).map(|i| held.get(i * step).map(|h| h / step % n)).collect::<Option<_>>()?;
-        let explains = held.iter().enumerate().all(|(at, &h)| {
-            let i = at / step % n;
-            order.get(i).is_some_and(|&o| at - i * step + o * step == h)
-        });
-        if explains {
-            return Some((axis, order));
-        }
+    let moved: Vec<usize> = (held.iter().zip(&own).zip(lengths).enumerate())
+        .filter(|(_, ((digits, stride), n))| !is_axis(digits, **stride, **n))
+        .map(|(axis, _)| axis)
+        .collect();
+    let named = |axis: &usize| start.get(*axis).and_then(Dim::length).is_some_and(|n| n > 1);
+    let axis = match moved.as_slice() {
+        [] => (0..lengths.len()).find(named)?,
+        [axis] if named(axis) => *axis,
+        _ => return None,
+    };
+    let (n, step) = (lengths.get(axis)?, own.get(axis)?);
+    let mut order = vec![0];
+    for d in held.get(axis)? {
+        order = order.iter().flat_map(|&o| (0..d.length).map(move |i| o + i * d.stride / step)).collect();
     }
-    None
+    (order.len() == *n && order.iter().all(|o| o < n)).then_some((axis, order))
 }

@@ -6,6 +6,7 @@ mod edits;
 mod emptied;
 mod kept;
 mod mask;
+mod places;
 mod slice;
 
 pub use apply::{Cut, cut};
@@ -14,3 +15,4 @@ pub(crate) use emptied::is_zero;
 pub use emptied::{Rest, RestContext, check_emptied};
 pub use kept::Kept;
 pub use mask::{MaskEntry, Where, apply_mask, mask_entries, masked, zero};
+pub use places::places;

@@ -115,7 +115,7 @@ impl TensorCut {
     }
 
     /// What is left of a tensor whose elements are whole bytes.
-    fn of_whole(&self, tensor: &Tensor) -> Result<Tensor> {
+    pub(super) fn of_whole(&self, tensor: &Tensor) -> Result<Tensor> {
         let mut out = Cow::Borrowed(tensor);
         for (&by, cuts) in &self.blocks {
             out = Cow::Owned(self.apply_blocks(&out, by, cuts)?);

@@ -53,14 +53,17 @@ impl Operator for Concat {
         let others: Vec<(usize, usize)> = (0..rank).filter(|&i| i != axis).map(|i| (i, i)).collect();
         if let Some(single) = concat_single(cx, &layouts, axis) {
             // The usual case: the axis is a bundle of its own everywhere it is one.
-            for l in &mut layouts {
-                l.bundles.retain(|b| !b.axes.contains(&axis));
-            }
-            let mut out = agree(cx, layouts, &others);
-            out.bundles.push(single);
+            let out = beside(cx, layouts, axis, &others, single);
             return cx.set(0, out);
         }
         let joint = concat_joint(cx, &mut layouts, axis);
+        if joint.is_none()
+            && columns_apart(cx, &mut layouts, axis)
+            && let Some(single) = concat_single(cx, &layouts, axis)
+        {
+            let out = beside(cx, layouts, axis, &others, single);
+            return cx.set(0, out);
+        }
         for l in &mut layouts {
             if joint.is_none() {
                 let value = cx.node.input(0);
@@ -104,6 +107,37 @@ fn join(parts: &[&Constant]) -> Option<Constant> {
     };
     let dims = vec![total];
     Some(Constant { dtype: parts.first()?.dtype, dims, elements })
+}
+
+/// The layout of parts one after the other, whose ids along the axis are `single`.
+fn beside(
+    cx: &mut ChannelContext<'_>,
+    mut layouts: Vec<Layout>,
+    axis: usize,
+    others: &[(usize, usize)],
+    single: Bundle,
+) -> Layout {
+    for l in &mut layouts {
+        l.bundles.retain(|b| !b.axes.contains(&axis));
+    }
+    let mut out = agree(cx, layouts, others);
+    out.bundles.push(single);
+    out
+}
+
+/// Parts are divided otherwise, as where some dimensions of every head have met one rotation and the others have not: rows of
+/// every part keep the same positions. `false` where a part has no known length.
+fn columns_apart(cx: &mut ChannelContext<'_>, layouts: &mut [Layout], axis: usize) -> bool {
+    let known = |(i, l): (usize, &Layout)| l.at(axis).is_some() || cx.lengths(i).get(axis).is_some_and(Option::is_some);
+    if !layouts.iter().enumerate().all(known) {
+        return false;
+    }
+    for l in layouts {
+        while let Some(other) = l.at(axis).and_then(|b| b.axes.iter().copied().find(|a| *a != axis)) {
+            cx.share_columns(l, other);
+        }
+    }
+    true
 }
 
 /// Makes all layouts agree on the other axes.

@@ -238,6 +238,22 @@ impl Operator for Where {
 #[derive(Debug)]
 pub struct Clip;
 
+/// Known numbers between known bounds.
+fn clipped(cx: &InferContext<'_>) -> Option<Constant> {
+    let mut out = cx.constant(0)?.clone();
+    for (input, name, op) in [(1, "min", "Max"), (2, "max", "Min")] {
+        let bound = match (cx.node.float(name), cx.node.input(input)) {
+            (Some(v), _) => {
+                Constant { dtype: out.dtype, dims: Vec::new(), elements: Elements::Floats(vec![f64::from(v)]) }
+            }
+            (None, Some(_)) => cx.constant(input)?.clone(),
+            (None, None) => continue,
+        };
+        out = fold::elementwise(op, &[&out, &bound])?;
+    }
+    Some(out)
+}
+
 impl Operator for Clip {
     fn after(&self, _node: &crate::graph::Node) -> After {
         After::Clip
@@ -245,7 +261,7 @@ impl Operator for Clip {
 
     fn infer(&self, cx: &InferContext<'_>) -> Result<Vec<Fact>> {
         let input = cx.required(0)?;
-        Ok(vec![Fact { dtype: input.dtype, shape: input.shape.clone(), constant: None }])
+        Ok(vec![Fact { dtype: input.dtype, shape: input.shape.clone(), constant: clipped(cx) }])
     }
 
     fn rest(&self, cx: &RestContext<'_>) -> Rest {

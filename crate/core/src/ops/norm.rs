@@ -36,7 +36,7 @@ fn companions(cx: &mut ChannelContext<'_>, layout: &mut Layout, axis: usize, inp
     zero
 }
 
-/// BatchNormalization in inference mode.
+/// BatchNormalization.
 #[derive(Debug)]
 pub struct BatchNormalization;
 
@@ -86,8 +86,15 @@ impl Operator for BatchNormalization {
     fn channels(&self, cx: &mut ChannelContext<'_>) {
         let mut layout = cx.layout(0);
         let zero = companions(cx, &mut layout, 1, 1..5);
-        for b in layout.bundles.iter_mut().filter(|b| b.axes.contains(&1)) {
-            b.zero = zero;
+        // In training mode statistics run over all axes but one, as in weights that are standardised filter by filter.
+        let training = cx.node.int("training_mode") == Some(1) || cx.node.output(1).is_some();
+        for b in &mut layout.bundles {
+            if training && b.axes != [1] {
+                cx.renormalises(&b.ids);
+                b.zero = false;
+            } else if b.axes.contains(&1) {
+                b.zero = zero;
+            }
         }
         cx.set(0, layout);
     }

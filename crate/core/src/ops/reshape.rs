@@ -284,9 +284,12 @@ impl Operator for Expand {
     }
 
     fn channels(&self, cx: &mut ChannelContext<'_>) {
-        let layout = cx.layout(0);
+        let mut layout = cx.layout(0);
         let shift = cx.output_lengths(0).len().saturating_sub(cx.lengths(0).len());
         let (from, to) = (cx.lengths(0), cx.output_lengths(0));
+        for axis in (0..from.len()).filter(|axis| to.get(axis + shift) != Some(&Some(1))) {
+            cx.keep_repeated(&mut layout, axis, 0, axis);
+        }
         let mut out = layout.renamed(|axis| Some(axis + shift));
         for (axis, n) in to.iter().enumerate() {
             let one = axis.checked_sub(shift).is_none_or(|k| from.get(k) == Some(&Some(1)));

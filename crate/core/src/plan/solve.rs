@@ -91,6 +91,12 @@ impl<'a> Planner<'a> {
         Self { file: bytes, ..self }
     }
 
+    /// The same where these classes have gone before the first step.
+    #[must_use]
+    pub fn after(self, gone: HashSet<u32>) -> Self {
+        Self { gone, ..self }
+    }
+
     /// All steps by a criterion that looks at weights only.
     ///
     /// # Errors
@@ -153,6 +159,11 @@ impl<'a> Planner<'a> {
             name_limits(&mut self.limits, &self.options, &sets, &lost);
         }
         Ok(())
+    }
+
+    /// Classes that have gone so far.
+    pub fn gone(&self) -> &HashSet<u32> {
+        &self.gone
     }
 
     /// The plan.

@@ -3,6 +3,7 @@
 use super::Positions;
 use crate::channels::Blocks;
 use crate::graph::{Graph, Node, NodeId, Origin, ValueId, axis_of};
+use crate::hash::Set as HashSet;
 use crate::ops::{self, After, Filters};
 
 /// Nodes that are passed on the way to a stored weight, or behind a producer.
@@ -53,10 +54,13 @@ impl Layer {
 
 /// All such layers, in graph order.
 pub fn layers(graph: &Graph) -> Vec<Layer> {
-    graph.nodes.iter().filter_map(|(id, node)| layer(graph, id, node)).collect()
+    let captured = graph.nodes.iter().flat_map(|(_, n)| n.captures.iter().copied()).collect();
+    let readers = Readers { graph, captured };
+    graph.nodes.iter().filter_map(|(id, node)| layer(&readers, id, node)).collect()
 }
 
-fn layer(graph: &Graph, id: NodeId, node: &Node) -> Option<Layer> {
+fn layer(readers: &Readers<'_>, id: NodeId, node: &Node) -> Option<Layer> {
+    let graph = readers.graph;
     let op = ops::lookup(node)?;
     let rank = |v: ValueId| rank_of(graph, v);
     op.filters(node).into_iter().find_map(|f: Filters| {
@@ -74,8 +78,8 @@ fn layer(graph: &Graph, id: NodeId, node: &Node) -> Option<Layer> {
         let made = node.output(0)?;
         let output_axis = axis_of(f.output_axis, rank(made)?)?;
         let count = graph.values[made].shape.as_ref()?.get(output_axis)?.length();
-        let (output, norm) = output_of(graph, made, count);
-        let (read, rectified) = read_of(graph, output);
+        let (output, norm) = readers.output_of(made, count);
+        let (read, rectified) = readers.read_of(output);
         let input = (input, axis_of(f.input_axis, rank(input)?)?);
         Some(Layer {
             node: id,
@@ -113,13 +117,72 @@ fn stored(graph: &Graph, mut value: ValueId, axes: &mut [usize]) -> Option<Value
     None
 }
 
-/// The only node that reads a value.
-fn sole(graph: &Graph, value: ValueId) -> Option<(NodeId, &Node)> {
-    let v = &graph.values[value];
-    let captured = || graph.nodes.iter().any(|(_, n)| n.captures.contains(&value));
-    match v.uses.as_slice() {
-        [(id, _)] if !v.is_output && !captured() => Some((*id, &graph.nodes[*id])),
-        _ => None,
+/// Follows a value through its readers.
+struct Readers<'a> {
+    graph: &'a Graph,
+    /// What bodies of control flow read.
+    captured: HashSet<ValueId>,
+}
+
+impl<'a> Readers<'a> {
+    /// The only node that reads a value.
+    fn sole(&self, value: ValueId) -> Option<(NodeId, &'a Node)> {
+        let v = &self.graph.values[value];
+        match v.uses.as_slice() {
+            [(id, _)] if !v.is_output && !self.captured.contains(&value) => Some((*id, &self.graph.nodes[*id])),
+            _ => None,
+        }
+    }
+
+    fn output_of(&self, made: ValueId, filters: Option<usize>) -> (ValueId, Option<NodeId>) {
+        let (mut value, mut biased) = (made, made);
+        for _ in 0..MOST_STEPS {
+            let Some((id, node)) = self.sole(value) else { break };
+            let Some(next) = node.output(0) else { break };
+            match after(node) {
+                After::Norm if node.input(0) == Some(value) => return (next, Some(id)),
+                After::Same if node.input(0) == Some(value) => value = next,
+                After::Sum if is_bias(self.graph, node, value, filters) => (value, biased) = (next, next),
+                _ => break,
+            }
+        }
+        (biased, None)
+    }
+
+    fn read_of(&self, output: ValueId) -> (ValueId, bool) {
+        let mut value = output;
+        for _ in 0..MOST_STEPS {
+            if let Some(product) = self.gated(value) {
+                return (product, false);
+            }
+            let Some((_, node)) = self.sole(value) else { break };
+            let Some(next) = node.output(0) else { break };
+            match after(node) {
+                After::Activation if node.input(0) == Some(value) => return (next, false),
+                After::Rectifier if node.input(0) == Some(value) => return (next, true),
+                After::Clip if node.input(0) == Some(value) => return (next, clips_at_zero(self.graph, node)),
+                After::Same if node.input(0) == Some(value) => value = next,
+                After::Sum if rank_of(self.graph, next) == rank_of(self.graph, value) => value = next,
+                _ => break,
+            }
+        }
+        (output, false)
+    }
+
+    /// An activation that is written as the product of a value and a function of it, such as SiLU.
+    fn gated(&self, value: ValueId) -> Option<ValueId> {
+        let graph = self.graph;
+        let v = &graph.values[value];
+        let [(a, _), (b, _)] = v.uses.as_slice() else { return None };
+        let (gate, product) = (&graph.nodes[*a], &graph.nodes[*b]);
+        let is_function = |n: &Node| matches!(after(n), After::Activation | After::Clip | After::Rectifier);
+        let (gate, product) = if is_function(gate) { (gate, product) } else { (product, gate) };
+        let opened = gate.output(0)?;
+        let both = product.inputs.len() == 2
+            && product.inputs.contains(&Some(value))
+            && product.inputs.contains(&Some(opened));
+        let is_gate = is_function(gate) && after(product) == After::Product;
+        (is_gate && both && !v.is_output && self.sole(opened).is_some()).then(|| product.output(0))?
     }
 }
 
@@ -127,46 +190,11 @@ fn after(node: &Node) -> After {
     ops::lookup(node).map_or(After::Other, |op| op.after(node))
 }
 
-fn output_of(graph: &Graph, made: ValueId, filters: Option<usize>) -> (ValueId, Option<NodeId>) {
-    let (mut value, mut biased) = (made, made);
-    for _ in 0..MOST_STEPS {
-        let Some((id, node)) = sole(graph, value) else { break };
-        let Some(next) = node.output(0) else { break };
-        match after(node) {
-            After::Norm if node.input(0) == Some(value) => return (next, Some(id)),
-            After::Same if node.input(0) == Some(value) => value = next,
-            After::Sum if is_bias(graph, node, value, filters) => (value, biased) = (next, next),
-            _ => break,
-        }
-    }
-    (biased, None)
-}
-
 /// Whether a sum adds one stored number a channel.
 fn is_bias(graph: &Graph, node: &Node, value: ValueId, filters: Option<usize>) -> bool {
     let mut others = node.inputs.iter().flatten().filter(|v| **v != value);
     let count = others.next().and_then(|v| graph.values[*v].tensor.as_ref()).map(|t| t.len());
     count.is_some() && count == filters && others.next().is_none()
-}
-
-fn read_of(graph: &Graph, output: ValueId) -> (ValueId, bool) {
-    let mut value = output;
-    for _ in 0..MOST_STEPS {
-        if let Some(product) = gated(graph, value) {
-            return (product, false);
-        }
-        let Some((_, node)) = sole(graph, value) else { break };
-        let Some(next) = node.output(0) else { break };
-        match after(node) {
-            After::Activation if node.input(0) == Some(value) => return (next, false),
-            After::Rectifier if node.input(0) == Some(value) => return (next, true),
-            After::Clip if node.input(0) == Some(value) => return (next, clips_at_zero(graph, node)),
-            After::Same if node.input(0) == Some(value) => value = next,
-            After::Sum if rank_of(graph, next) == rank_of(graph, value) => value = next,
-            _ => break,
-        }
-    }
-    (output, false)
 }
 
 fn rank_of(graph: &Graph, value: ValueId) -> Option<usize> {
@@ -180,18 +208,4 @@ fn clips_at_zero(graph: &Graph, node: &Node) -> bool {
         None => node.float(name),
     };
     bound(1, "min") == Some(0.0) && bound(2, "max").is_none_or(|m| m > 0.0)
-}
-
-/// An activation that is written as the product of a value and a function of it, such as SiLU.
-fn gated(graph: &Graph, value: ValueId) -> Option<ValueId> {
-    let v = &graph.values[value];
-    let [(a, _), (b, _)] = v.uses.as_slice() else { return None };
-    let (gate, product) = (&graph.nodes[*a], &graph.nodes[*b]);
-    let is_function = |n: &Node| matches!(after(n), After::Activation | After::Clip | After::Rectifier);
-    let (gate, product) = if is_function(gate) { (gate, product) } else { (product, gate) };
-    let opened = gate.output(0)?;
-    let both =
-        product.inputs.len() == 2 && product.inputs.contains(&Some(value)) && product.inputs.contains(&Some(opened));
-    let is_gate = is_function(gate) && after(product) == After::Product;
-    (is_gate && both && !v.is_output && sole(graph, opened).is_some()).then(|| product.output(0))?
 }

@@ -14,6 +14,7 @@ mod positions;
 mod random;
 mod rank;
 mod reduce;
+mod spread;
 mod threads;
 mod weights;
 
@@ -25,4 +26,5 @@ pub use normalize::Normalizer;
 pub use positions::{Positions, Rows};
 pub use rank::ascending;
 pub use reduce::{Reduction, Scoring, group_scores};
+pub use spread::{Members, growth, lasso, spread};
 pub use weights::{Scorer, weight_scores};

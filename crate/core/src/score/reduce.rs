@@ -188,7 +188,7 @@ fn reduced(
 }
 
 /// The sites that are scored, the group's root first.
-fn members<'a>(graph: &'a Graph, group: &'a Group, whole: bool) -> impl Iterator<Item = &'a Site> {
+pub(super) fn members<'a>(graph: &'a Graph, group: &'a Group, whole: bool) -> impl Iterator<Item = &'a Site> {
     group.sites.iter().filter(move |site| match site.role {
         Role::Producer => true,
         Role::Consumer => whole,

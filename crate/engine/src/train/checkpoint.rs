@@ -1,17 +1,46 @@
 //! The state of a training run as bytes, so that it can go on elsewhere or later.
 //!
 //! `LOPPERCP`, version (u32), steps (u64), number of tensors (u32); then for each tensor: length of its label (u32), the
-//! label, number of axes (u32), their lengths (u64), elements (f32). All numbers are little-endian. A label is `p:`, `s:`, `1:` or `2:` (parameter, running statistic,
-//! first and second buffer of the optimiser) and a name.
+//! label, number of axes (u32), their lengths (u64), elements (f32). All numbers are little-endian. Labels are those of
+//! [`Memory`].
 
-use super::{Trainer, put};
+use super::{Trainer, put, write};
+use crate::stored;
 use crate::tensor::DeviceTensor;
 use crate::value::{HostData, HostTensor};
+use lopper_core::onnx::{Model, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
 use std::collections::HashMap;
 
 const MAGIC: &[u8; 8] = b"LOPPERCP";
 const VERSION: u32 = 1;
+
+/// Everything that training moved and the optimiser remembers, by label.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Steps done.
+    pub steps: usize,
+    /// Tensors by label: `p:`, `s:`, `1:` or `2:` (parameter, running statistic, first and second buffer of the optimiser) and a
+    /// name, or `g:` and `h:` (gate, its first buffer) and the name of a gate.
+    pub tensors: HashMap<String, HostTensor>,
+}
+
+impl Memory {
+    /// A model with these parameters and running statistics; everything else stays as it is. Gates are not multiplied in.
+    ///
+    /// # Errors
+    /// When a tensor is none of the model's.
+    pub fn to_model(&self, model: &Model) -> Result<Model> {
+        let mut model = stored::inlined(model, [])?;
+        for (label, tensor) in &self.tensors {
+            if let Some(name) = label.strip_prefix("p:").or(label.strip_prefix("s:")) {
+                let values = tensor.as_f32().unwrap_or_default();
+                write(&mut model, &Stored::from_f32(name, tensor.dims.clone(), values))?;
+            }
+        }
+        Ok(model)
+    }
+}
 
 impl Trainer {
     /// Everything that a later [`Trainer::restore`] needs to go on as if nothing had happened.
@@ -19,19 +48,7 @@ impl Trainer {
     /// # Errors
     /// When the device fails.
     pub async fn state(&self) -> Result<Vec<u8>> {
-        let mut tensors = Vec::new();
-        for p in &self.parameters {
-            for (kind, t) in [("p", Some(&p.tensor)), ("1", p.first.as_ref()), ("2", p.second.as_ref())] {
-                if let Some(t) = t {
-                    tensors.push((format!("{kind}:{}", p.name), t.clone().download().await?));
-                }
-            }
-        }
-        for (name, slot) in &self.statistics {
-            if let Some(value) = self.constants.get(*slot).cloned().flatten() {
-                tensors.push((format!("s:{name}"), value.download().await?));
-            }
-        }
+        let tensors = self.labelled().await?;
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -47,12 +64,46 @@ impl Trainer {
         Ok(out)
     }
 
+    /// The same as tensors, which a cut can take slices of.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub async fn memory(&self) -> Result<Memory> {
+        Ok(Memory { steps: self.steps, tensors: self.labelled().await?.into_iter().collect() })
+    }
+
+    async fn labelled(&self) -> Result<Vec<(String, HostTensor)>> {
+        let mut tensors = Vec::new();
+        let gates = self.gates.iter().map(|g| (&g.parameter, ["g", "h", ""]));
+        for (p, kinds) in self.parameters.iter().map(|p| (p, ["p", "1", "2"])).chain(gates) {
+            for (kind, t) in kinds.iter().zip([Some(&p.tensor), p.first.as_ref(), p.second.as_ref()]) {
+                if let Some(t) = t.filter(|_| !kind.is_empty()) {
+                    tensors.push((format!("{kind}:{}", p.name), t.clone().download().await?));
+                }
+            }
+        }
+        for (name, slot) in &self.statistics {
+            if let Some(value) = self.constants.get(*slot).cloned().flatten() {
+                tensors.push((format!("s:{name}"), value.download().await?));
+            }
+        }
+        Ok(tensors)
+    }
+
     /// Goes back to a state. The trainer must have been made from the same model with the same optimiser.
     ///
     /// # Errors
     /// When the bytes are no state of this model; the trainer is unchanged then.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
-        let (steps, mut tensors) = read(bytes)?;
+        let (steps, tensors) = read(bytes)?;
+        self.remember(Memory { steps, tensors })
+    }
+
+    /// Goes on from what another trainer of the same parameters remembered. What its optimiser had no buffer for starts without.
+    ///
+    /// # Errors
+    /// When a parameter is missing or has another shape; the trainer is unchanged then.
+    pub fn remember(&mut self, Memory { steps, mut tensors }: Memory) -> Result<()> {
         let device = self.network.device().inner().clone();
         let mut upload = |label: String, dims: &[usize]| -> Result<Option<DeviceTensor>> {
             match tensors.remove(&label) {
@@ -61,21 +112,22 @@ impl Trainer {
                 Some(t) => Err(broken(&format!("{label} has shape {:?} where the model has {dims:?}", t.dims))),
             }
         };
-        let mut loaded = Vec::with_capacity(self.parameters.len());
-        for p in &self.parameters {
+        let missing = |name: &str| broken(&format!("{name} is missing"));
+        let mut loaded = Vec::with_capacity(self.parameters.len() + self.gates.len());
+        let gates = self.gates.iter().map(|g| (&g.parameter, ["g", "h", ""]));
+        for (p, [value, first, second]) in self.parameters.iter().map(|p| (p, ["p", "1", "2"])).chain(gates) {
             let dims = p.tensor.dims();
-            let tensor =
-                upload(format!("p:{}", p.name), &dims)?.ok_or_else(|| broken(&format!("{} is missing", p.name)))?;
-            loaded.push((tensor, upload(format!("1:{}", p.name), &dims)?, upload(format!("2:{}", p.name), &dims)?));
+            let mut get = |kind: &str| upload(format!("{kind}:{}", p.name), &dims);
+            loaded.push((get(value)?.ok_or_else(|| missing(&p.name))?, get(first)?, get(second)?));
         }
         let mut statistics = Vec::with_capacity(self.statistics.len());
         for (name, slot) in &self.statistics {
             let dims =
                 self.constants.get(*slot).and_then(Option::as_ref).map(crate::value::Value::dims).unwrap_or_default();
-            let tensor = upload(format!("s:{name}"), &dims)?.ok_or_else(|| broken(&format!("{name} is missing")))?;
-            statistics.push((*slot, tensor));
+            statistics.push((*slot, upload(format!("s:{name}"), &dims)?.ok_or_else(|| missing(name))?));
         }
-        for (p, (tensor, first, second)) in self.parameters.iter_mut().zip(loaded) {
+        let gates = self.gates.iter_mut().map(|g| &mut g.parameter);
+        for (p, (tensor, first, second)) in self.parameters.iter_mut().chain(gates).zip(loaded) {
             (p.tensor, p.first, p.second) = (tensor, first, second);
         }
         for (slot, tensor) in statistics {

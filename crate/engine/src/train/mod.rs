@@ -1,8 +1,10 @@
 //! Training: forward with the statistics of the batch, backward, and a step of the optimiser.
 
 mod checkpoint;
+mod gates;
 mod optimizer;
 mod parameters;
+mod penalty;
 mod schedule;
 
 use crate::batch::{Control, Ended, Labelled};
@@ -16,8 +18,11 @@ use burn::tensor::{Gradients, Tensor, TensorData, activation};
 use lopper_core::onnx::{Model, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
 
+pub use checkpoint::Memory;
+pub use gates::GateSite;
 pub use optimizer::Optimizer;
 pub(crate) use parameters::write;
+pub use penalty::Pull;
 pub use schedule::Schedule;
 
 /// How to train.
@@ -43,6 +48,31 @@ struct Parameter {
     first: Option<DeviceTensor>,
     /// The second moment of AdamW.
     second: Option<DeviceTensor>,
+    /// What is added to its gradient.
+    pull: Option<penalty::Pulling>,
+    /// Whether it stays as it is.
+    frozen: bool,
+}
+
+impl Parameter {
+    fn new(name: String, slot: Slot, tensor: DeviceTensor) -> Self {
+        Self { name, slot, tensor, first: None, second: None, pull: None, frozen: false }
+    }
+
+    /// One step at a rate, the step being counted from 1.
+    fn advance(
+        &mut self,
+        optimizer: &Optimizer,
+        gradient: DeviceTensor,
+        (rate, step): (f64, usize),
+        strength: f32,
+    ) -> Result<()> {
+        let gradient = match &self.pull {
+            Some(pull) => pull.apply(&self.tensor, gradient, strength)?,
+            None => gradient,
+        };
+        optimizer.update(self, gradient, rate, step)
+    }
 }
 
 /// A network that learns.
@@ -57,6 +87,10 @@ pub struct Trainer {
     constants: Vec<Option<Value>>,
     steps: usize,
     unread: Vec<Tensor<1>>,
+    gates: Vec<gates::Gate>,
+    /// What factors of penalties are multiplied by.
+    strength: f32,
+    fixed_statistics: bool,
 }
 
 /// What a caller of [`Trainer::fit`] sees after each step.
@@ -81,7 +115,7 @@ impl Trainer {
         let mut parameters = Vec::new();
         for (name, slot) in parameters::trainable(network.graph())? {
             let tensor = upload(&mut constants, slot, device)?;
-            parameters.push(Parameter { name, slot, tensor, first: None, second: None });
+            parameters.push(Parameter::new(name, slot, tensor));
         }
         if parameters.is_empty() {
             return Err(Error::new(Code::Unsupported, "the model holds no parameters that could be trained"));
@@ -92,7 +126,18 @@ impl Trainer {
             put(&mut constants, *slot, Some(tensor));
         }
         device.inner().seed(settings.seed);
-        Ok(Self { network, settings, parameters, statistics, constants, steps: 0, unread: Vec::new() })
+        Ok(Self {
+            network,
+            settings,
+            parameters,
+            statistics,
+            constants,
+            steps: 0,
+            unread: Vec::new(),
+            gates: Vec::new(),
+            strength: 1.0,
+            fixed_statistics: false,
+        })
     }
 
     /// Steps done.
@@ -116,9 +161,10 @@ impl Trainer {
     /// When the batch does not fit the network, or the device fails.
     pub fn step(&mut self, batch: &Labelled) -> Result<()> {
         let leaves = self.leaves()?;
+        let gates = self.multiply_by_gates(&leaves)?;
         let input = Value::from(HostTensor::f32(batch.dims.clone(), batch.images.clone())?);
         let inputs = vec![(self.network.only_input()?, input)];
-        let mut mode = Mode::Train(Vec::new());
+        let mut mode = if self.fixed_statistics { Mode::Infer } else { Mode::Train(Vec::new()) };
         let output = self.network.forward(inputs, &self.constants, &mut mode)?.into_iter().next();
         let logits = output
             .ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?
@@ -130,22 +176,29 @@ impl Trainer {
         self.steps += 1;
         for (parameter, leaf) in self.parameters.iter_mut().zip(leaves) {
             put(&mut self.constants, parameter.slot, None);
+            if parameter.frozen {
+                continue;
+            }
             if let Some(gradient) = gradient_of(leaf, &mut gradients)? {
-                self.settings.optimizer.update(parameter, gradient, rate, self.steps)?;
+                parameter.advance(&self.settings.optimizer, gradient, (rate, self.steps), self.strength)?;
             }
         }
+        self.move_gates(gates, &mut gradients, rate)?;
         if let Mode::Train(statistics) = mode {
             self.move_statistics(statistics)?;
         }
         self.network.device().flush()
     }
 
-    /// Gives every parameter a fresh place in the autodiff graph.
+    /// Gives every parameter that moves a fresh place in the autodiff graph.
     fn leaves(&mut self) -> Result<Vec<DeviceTensor>> {
         let mut leaves = Vec::with_capacity(self.parameters.len());
         for p in &self.parameters {
             let t = p.tensor.clone();
-            let leaf: DeviceTensor = by_rank!(t.rank(), D => Ok(t.float::<D>()?.autodiff().require_grad().into()))?;
+            let leaf: DeviceTensor = match p.frozen {
+                true => t,
+                false => by_rank!(t.rank(), D => Ok(t.float::<D>()?.autodiff().require_grad().into()))?,
+            };
             put(&mut self.constants, p.slot, Some(leaf.clone()));
             leaves.push(leaf);
         }
@@ -213,11 +266,13 @@ impl Trainer {
         Ok(Ended::Done)
     }
 
-    /// Every trained tensor by name: parameters, then running statistics.
+    /// Every trained tensor by name: parameters, multiplied by their gates, then running statistics.
     async fn tensors(&self) -> Result<Vec<(String, HostTensor)>> {
         let mut out = Vec::with_capacity(self.parameters.len() + self.statistics.len());
-        for p in &self.parameters {
-            out.push((p.name.clone(), p.tensor.clone().download().await?));
+        for (at, p) in self.parameters.iter().enumerate() {
+            if let Some(tensor) = self.gated(at)? {
+                out.push((p.name.clone(), tensor.download().await?));
+            }
         }
         for (name, slot) in &self.statistics {
             if let Some(value) = self.constants.get(*slot).cloned().flatten() {

@@ -96,7 +96,7 @@ mod tests {
         let device = Device::flex();
         let one =
             |v: f64| DeviceTensor::upload(&HostTensor::f32(vec![1, 1], vec![v as f32]).unwrap(), &device).unwrap();
-        let mut p = Parameter { name: String::new(), slot: 0, tensor: one(1.0), first: None, second: None };
+        let mut p = Parameter::new(String::new(), 0, one(1.0));
         let mut path = Vec::new();
         for (i, g) in GRADIENTS.into_iter().enumerate() {
             optimizer.update(&mut p, one(g), RATE, i + 1).unwrap();

@@ -1,0 +1,240 @@
+//! Penalties, gates and cuts of what training remembers, on networks small enough to follow.
+
+use super::gates::{areas, of_convolutions, sites};
+use super::penalties::{marks, scales, slimming_factors};
+use super::run::{Act, Plain};
+use super::soft::weakest;
+use super::uncut::Uncut;
+use super::{Method, PruneTrainOptions, without_scales};
+use crate::{Host, Progress, Session, Which, block_on};
+use bytes::Bytes;
+use lopper_core::channels::Channels;
+use lopper_core::cut::apply_mask;
+use lopper_core::graph::Graph;
+use lopper_core::onnx::Model;
+use lopper_core::plan::{PlanOptions, Target};
+use lopper_core::score::Criterion;
+use lopper_core::text::parse;
+use lopper_engine::train::{Optimizer, Schedule, Settings, Trainer};
+use lopper_engine::{Device, Labelled};
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::Instant;
+
+/// Two layers that are added, so that their channels are one group of two scales, and a layer behind them.
+const RESIDUAL: &str = "
+(float[N,2,6,6] x) => (float[N,3] l)
+<float[10,2,3,3] a, float[10] as, float[10] ab, float[10] am, float[10] av = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+ float[10,2,1,1] s, float[10] ss, float[10] sb, float[10] sm, float[10] sv = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+ float[8,10,3,3] c, float[8] cb, float[3,8] fc, float[3] b>
+{
+  h = Conv <pads = [1, 1, 1, 1]> (x, a)
+  hn = BatchNormalization (h, as, ab, am, av)
+  k = Conv (x, s)
+  kn = BatchNormalization (k, ss, sb, sm, sv)
+  m = Add (hn, kn)
+  r = Relu (m)
+  d = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (r, c, cb)
+  e = Relu (d)
+  g = GlobalAveragePool (e)
+  f = Flatten (g)
+  l = Gemm <transB = 1> (f, fc, b)
+}";
+
+fn open(text: &str) -> (Model, Graph, Channels) {
+    let model = parse(text).unwrap();
+    let graph = Graph::new(&model).unwrap();
+    let channels = Channels::analyze(&graph);
+    (model, graph, channels)
+}
+
+fn trainer(model: &Model) -> Trainer {
+    let optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-3 };
+    Trainer::new(model, &Device::cpu(), Settings { optimizer, rate: 0.1, schedule: Schedule::Constant, seed: 1 })
+        .unwrap()
+}
+
+fn batch(seed: usize) -> Labelled {
+    let images = (0..4 * 72).map(|i| ((i * 7919 + seed * 104_729 + 13) % 101) as f32 / 50.0 - 1.0).collect();
+    Labelled { images, dims: vec![4, 2, 6, 6], labels: vec![0, 1, 2, 1] }
+}
+
+fn names(trainer: &Trainer) -> HashSet<String> {
+    trainer.trained().map(str::to_owned).collect()
+}
+
+#[test]
+fn group_slimming_divides_by_the_root_mean_square_of_a_channel() {
+    let places = vec![Some(0), Some(1), None];
+    let group = [(vec![3.0, 0.0, 5.0], places.clone()), (vec![4.0, 0.0, 7.0], places)];
+    let factors = slimming_factors(&group, 0.1);
+    let first = 0.1 / (12.5_f32 + 1e-9).sqrt();
+    let dead = 0.1 / 1e-9_f32.sqrt();
+    for own in &factors {
+        assert!((own[0] - first).abs() < 1e-7 && (own[1] / dead - 1.0).abs() < 1e-5, "{factors:?}");
+        assert_eq!(own[2], 0.0, "what is of no channel is not pulled");
+    }
+    let (_, graph, channels) = open(RESIDUAL);
+    let all = scales(&graph, &channels);
+    let found: Vec<Vec<&str>> = all.iter().map(|g| g.iter().map(|s| s.0.as_str()).collect()).collect();
+    assert!(found.contains(&vec!["as", "ss"]), "{found:?}");
+    assert!(all.iter().flatten().all(|(_, places)| places.iter().enumerate().all(|(k, p)| *p == Some(k))));
+}
+
+#[test]
+fn soft_pruning_takes_the_floor_of_the_rate_by_l2() {
+    let (_, graph, channels) = open(RESIDUAL);
+    let of = |rate: f64| {
+        let options = PlanOptions { criterion: Criterion::L2, ..PlanOptions::new(Target::Ratio(rate)) };
+        weakest(&graph, &channels, &options).unwrap()
+    };
+    let counts = |gone: &HashSet<u32>| -> Vec<usize> {
+        let lost = |g: &lopper_core::channels::Group| g.classes.iter().filter(|c| gone.contains(c)).count();
+        channels.groups.iter().filter(|g| g.prunable()).map(lost).collect()
+    };
+    // 0.7 * 10 is a hair below 7 in floating point; 0.3 * 8 is 2.4.
+    assert_eq!(counts(&of(0.7)), [7, 5]);
+    assert_eq!(counts(&of(0.3)), [3, 2]);
+    let norms: Vec<f64> = {
+        let w = graph.values[graph.find("c").unwrap()].tensor.as_ref().unwrap().to_f32().unwrap();
+        w.chunks(90).map(|f| f.iter().map(|v| f64::from(*v).powi(2)).sum()).collect()
+    };
+    let mut order: Vec<usize> = (0..8).collect();
+    order.sort_by(|&i, &j| norms[i].total_cmp(&norms[j]));
+    let group = channels.groups.iter().find(|g| g.name == "c").unwrap();
+    let want: HashSet<u32> = order[..2].iter().map(|&k| group.classes[k]).collect();
+    let gone = of(0.3);
+    assert_eq!(group.classes.iter().copied().filter(|c| gone.contains(c)).collect::<HashSet<_>>(), want);
+    let half = PlanOptions { criterion: Criterion::L2, ..PlanOptions::new(Target::Macs(0.5)) };
+    let plan = crate::methods::removal(&channels, &weakest(&graph, &channels, &half).unwrap());
+    let plan = lopper_core::plan::plan(&graph, &channels, &plan).unwrap();
+    assert!(plan.after.macs * 2 <= plan.before.macs, "{:?}", plan.after);
+}
+
+#[test]
+fn gates_sit_on_normalisations_or_on_plain_layers() {
+    let (model, graph, channels) = open(RESIDUAL);
+    let (found, held) = sites(&graph, &channels, &names(&trainer(&model)));
+    let of = |name: &str| found.iter().find(|s| s.name == name).unwrap().scales.clone();
+    assert!(held.is_empty());
+    assert_eq!(of("a"), [("as".to_owned(), 0), ("ab".to_owned(), 0)]);
+    assert_eq!(of("c"), [("c".to_owned(), 0), ("cb".to_owned(), 0)]);
+    assert!(found.iter().all(|s| s.name != "fc"), "what makes the answer is not pruned");
+    let areas = areas(&graph);
+    assert_eq!((areas["a"], areas["c"]), (36.0, 9.0));
+    let resting = of_convolutions(&graph);
+    assert!(resting.contains("a") && resting.contains("cb") && !resting.contains("as") && !resting.contains("fc"));
+    let (_, held) = sites(&graph, &channels, &HashSet::from(["a".to_owned()]));
+    assert_eq!(held.len(), 2, "{held:?}");
+}
+
+#[test]
+fn momentum_is_cut_like_its_parameter_and_comes_back() {
+    let (model, graph, channels) = open(RESIDUAL);
+    let mut uncut = Uncut::new(&model, &graph, &channels);
+    let mut whole = trainer(&model);
+    uncut.with_gates(&names(&whole));
+    whole.open_gates(&uncut.gates).unwrap();
+    (0..2).for_each(|s| whole.step(&batch(s)).unwrap());
+    let memory = uncut.expand(&block_on(whole.memory()).unwrap()).unwrap();
+    assert_eq!(memory, block_on(whole.memory()).unwrap());
+    let group = channels.groups.iter().find(|g| g.name == "a").unwrap();
+    let gone: HashSet<u32> = [1, 4, 9].iter().map(|&k| group.classes[k]).collect();
+    let stay = [0, 2, 3, 5, 6, 7, 8];
+    let small = uncut.remove(gone.clone()).unwrap();
+    let left = uncut.slice(&memory, &Graph::new(&small).unwrap()).unwrap();
+    let values = |m: &lopper_engine::train::Memory, label: &str| m.tensors[label].as_f32().unwrap().to_vec();
+    for kind in ["p", "1"] {
+        let (from, to) = (values(&memory, &format!("{kind}:a")), values(&left, &format!("{kind}:a")));
+        assert_eq!(to, stay.iter().flat_map(|&k| from[k * 18..(k + 1) * 18].to_vec()).collect::<Vec<_>>());
+        let (from, to) = (values(&memory, &format!("{kind}:c")), values(&left, &format!("{kind}:c")));
+        let rows = (0..8).flat_map(|o| stay.iter().flat_map(move |&k| (0..9).map(move |i| (o * 10 + k) * 9 + i)));
+        assert_eq!(to, rows.map(|at| from[at]).collect::<Vec<_>>());
+    }
+    for label in ["g:a", "h:a", "s:am", "1:ss"] {
+        let from = values(&memory, label);
+        assert_eq!(values(&left, label), stay.iter().map(|&k| from[k]).collect::<Vec<_>>(), "{label}");
+    }
+    // The cut trainer goes on, and what it moved comes back to its places.
+    let mut next = trainer(&small);
+    next.open_gates(&uncut.gates_of(&Graph::new(&small).unwrap())).unwrap();
+    next.remember(left).unwrap();
+    next.step(&batch(5)).unwrap();
+    let now = block_on(next.memory()).unwrap();
+    let back = uncut.expand(&now).unwrap();
+    assert_eq!(uncut.slice(&back, &Graph::new(&small).unwrap()).unwrap(), now);
+    assert_eq!(values(&back, "1:a")[18..36], [0.0; 18], "what has gone has no momentum");
+    // The uncut model, masked, is the cut one.
+    next.fold_gates().unwrap();
+    let trained = block_on(next.to_model(&small)).unwrap();
+    let expanded = uncut.expand(&block_on(next.memory()).unwrap()).unwrap().to_model(&model).unwrap();
+    let cut = lopper_core::cut::cut(&expanded, &graph, &channels, gone).unwrap();
+    assert_eq!(cut.model.write().unwrap(), trained.write().unwrap());
+    assert!(apply_mask(&expanded, &cut.mask).is_ok());
+}
+
+#[test]
+fn groups_without_scales_stay_and_say_why() {
+    let (_, graph, channels) = open(RESIDUAL);
+    let plan = PlanOptions { criterion: Criterion::BnScale, ..PlanOptions::new(Target::Ratio(0.5)) };
+    let held = without_scales(&graph, &channels, &plan).unwrap();
+    assert!(held.len() == 1 && held[0].0 == "c" && held[0].1.contains("no BatchNormalization"), "{held:?}");
+    let marked = marks(&channels, &HashSet::new());
+    assert!(marked.iter().flatten().all(|m| *m == 0.0));
+}
+
+#[test]
+fn nothing_happens_before_a_plain_step() {
+    let (model, ..) = open(RESIDUAL);
+    let mut t = trainer(&model);
+    let before = block_on(t.memory()).unwrap();
+    block_on(Plain.before(&mut t, 0, 1)).unwrap();
+    assert_eq!(block_on(t.memory()).unwrap(), before);
+}
+
+struct Clock(Instant, RefCell<usize>);
+
+impl Host for Clock {
+    fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+
+    fn progress(&self, progress: &Progress) {
+        if matches!(progress, Progress::Tune(_)) {
+            *self.1.borrow_mut() += 1;
+        }
+    }
+
+    async fn breathe(&self, _: bool) {}
+}
+
+/// Every preset from the sample to a proved cut and a trained model.
+#[test]
+fn every_preset_ends_with_a_proved_cut() {
+    for (name, _) in super::PRESETS {
+        let mut session = Session::new();
+        let clock = Clock(Instant::now(), RefCell::default());
+        let sample = Bytes::from_static(include_bytes!("../../assets/sample.onnx"));
+        block_on(session.load_sample(sample, &clock)).unwrap();
+        let mut options = PruneTrainOptions::preset(name, true, Target::Macs(0.5)).unwrap();
+        options.batch = 16;
+        (options.sparse.epochs, options.tune.epochs) = (0.03, 0.03);
+        if let Method::GateDecorator { tick, share, .. } = &mut options.method {
+            (tick.epochs, *share) = (0.01, 0.2);
+        }
+        if let Method::Iterative { rounds } = &mut options.method {
+            *rounds = 3;
+        }
+        let summary = block_on(session.prune_train(&options, &clock)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let cut = &summary.cut;
+        assert!(cut.exact && cut.max_error.unwrap() <= cut.tolerance, "{name}: {cut:?}");
+        assert!(cut.estimate.macs.after * 2 <= cut.estimate.macs.before, "{name}: {:?}", cut.estimate.macs);
+        assert!(summary.stages.iter().any(|s| s.what == "cut") && *clock.1.borrow() > 0, "{name}");
+        let [before, after, tuned] = [Which::Original, Which::Cut, Which::Tuned]
+            .map(|which| session.export(which, crate::Unproved::Refuse, "").unwrap().bytes().unwrap());
+        assert!(after.len() < before.len() && after != tuned, "{name}");
+        let report: serde_json::Value = serde_json::from_str(&session.report().unwrap()).unwrap();
+        assert_eq!(report["prune_train"]["batch"], 16, "{name}");
+        assert_eq!(report["model"]["sha256"], lopper_core::report::sha256(&before), "{name}");
+    }
+}
