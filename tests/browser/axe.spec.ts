@@ -19,9 +19,9 @@ for (const scheme of ['light', 'dark'] as const) {
     await expectAccessible(page, 'model and images, everything folded out');
 
     await page.getByRole('radio', { name: 'Time', exact: true }).check();
-    await page.getByLabel('Measure', { exact: true }).selectOption({ label: 'A mixture' });
+    await page.getByRole('combobox', { name: 'Measure' }).selectOption({ label: 'A mixture' });
     await expectAccessible(page, 'mixture, time without a table');
-    await page.getByLabel('Measure', { exact: true }).selectOption({ label: 'L1 norm' });
+    await page.getByRole('combobox', { name: 'Measure' }).selectOption({ label: 'L1 norm' });
     await page.getByRole('radio', { name: 'Channels' }).check();
 
     await lopper.button(/^Cut 50/).click();

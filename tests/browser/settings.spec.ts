@@ -5,7 +5,7 @@ const counts = '.group-count';
 
 test('criteria that look at images say what they lack, and score as soon as they have it', async ({ lopper, page }) => {
   await lopper.drop(smallModel());
-  const measure = page.getByLabel('Measure', { exact: true });
+  const measure = page.getByRole('combobox', { name: 'Measure' });
   for (const [label, needs] of [['Rank of feature maps', 'they need no labels'], ['Gate Decorator', 'Add labelled images']] as const) {
     await measure.selectOption({ label });
     await expect(lopper.step('Cut')).toContainText(needs);
@@ -20,7 +20,7 @@ test('criteria that look at images say what they lack, and score as soon as they
 
 test('every criterion by weights gives a plan; a wrong mixture gives a sentence', async ({ lopper, page }) => {
   await lopper.drop(smallModel());
-  const measure = page.getByLabel('Measure', { exact: true });
+  const measure = page.getByRole('combobox', { name: 'Measure' });
   const labels = await measure.locator('optgroup').first().locator('option').allTextContents();
   expect(labels).toHaveLength(12);
   for (const label of labels) {
@@ -79,7 +79,7 @@ test('settings travel in the address, as a command and as a file, and can be tak
   await page.getByRole('radio', { name: 'In the whole network' }).check();
   await page.getByRole('button', { name: /^Keep .* whole$/ }).first().click();
   await expect(page.locator(counts).first()).toHaveText('16');
-  await page.getByLabel('Measure', { exact: true }).selectOption({ label: 'Geometric median' });
+  await page.getByRole('combobox', { name: 'Measure' }).selectOption({ label: 'Geometric median' });
 
   await lopper.button('Copy command line').click();
   await expect(page.locator('.share')).toContainText('Command copied');
@@ -96,12 +96,12 @@ test('settings travel in the address, as a command and as a file, and can be tak
   expect(new URL(link).hash.length).toBeLessThan(60);
 
   await page.keyboard.press('Control+z');
-  await expect(page.getByLabel('Measure', { exact: true })).toHaveValue('l1');
+  await expect(page.getByRole('combobox', { name: 'Measure' })).toHaveValue('l1');
   await lopper.button('Undo').click();
   await expect(page.locator(counts).first()).not.toHaveText('16');
   await page.keyboard.press('Control+Shift+z');
   await lopper.button('Redo').click();
-  await expect(page.getByLabel('Measure', { exact: true })).toHaveValue('fpgm_l2');
+  await expect(page.getByRole('combobox', { name: 'Measure' })).toHaveValue('fpgm_l2');
   await expect(page.locator(counts).first()).toHaveText('16');
 
   // Another page with the link holds the same settings, its lock among them.

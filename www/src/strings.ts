@@ -271,7 +271,7 @@ export const text = {
     cut: 'Cut',
     noCut: 'Make a cut to see it beside.',
     same: 'The file keeps its size, too, and so does every array in memory. Zeros are worth something only where all of a channel is zero: then it can be cut.',
-    measured: (device: string) => `Milliseconds of one sample on this ${device}, median`,
+    measured: (device: string) => `Time of one sample on this ${device}, the fastest of three rounds`,
   },
   graph: {
     title: 'See the graph',

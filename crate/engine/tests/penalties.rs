@@ -38,7 +38,7 @@ fn sgd(momentum: f32, weight_decay: f32) -> Optimizer {
 }
 
 fn trainer(text: &str, optimizer: Optimizer) -> Trainer {
-    let settings = Settings { optimizer, rate: RATE, schedule: Schedule::Constant, seed: 1 };
+    let settings = Settings { optimizer, rate: RATE, schedule: Schedule::Constant, seed: 1, ..Settings::default() };
     Trainer::new(&parse(text).unwrap(), &Device::cpu(), settings).unwrap()
 }
 

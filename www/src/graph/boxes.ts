@@ -6,6 +6,7 @@ import type { Drawing, Pin } from '../protocol.js';
 const MOST = 260;
 /** Nodes of a box where names tell no blocks. */
 const RUN = 40;
+const NONE: ReadonlySet<string> = new Set();
 
 export interface Box {
   /** Stays the same while other boxes open and close. */
@@ -40,6 +41,11 @@ export function paths({ nodes, edges }: Drawing): string[][] {
     else if (parameter?.includes('.')) out.push(parameter.split('.').slice(0, -1));
     else out.push(out[before.get(node) ?? -1] ?? []);
   });
+  // What only reads parameters belongs to whoever reads it.
+  for (const [from, to] of [...edges].reverse()) {
+    const path = out[to];
+    if (!before.has(from) && out[from]?.length === 0 && path && nodes[from]?.op !== 'Input') out[from] = path;
+  }
   const nameless = out.every((path) => path.length === 0) && nodes.length > MOST;
   return nameless ? nodes.map(({ op }, node) => (op === 'Input' || op === 'Output' ? [] : [run(node)])) : out;
 }
@@ -58,17 +64,21 @@ function blockOf(path: readonly string[], depth: number, opened: ReadonlySet<str
   return undefined;
 }
 
-/** Depths at which there is something to choose: 1 for the outermost blocks, the last for single nodes. */
-export const depths = (all: readonly string[][]): number => 1 + Math.max(0, ...all.map((path) => path.length));
-
-/** The finest depth that is still taken in at a glance. */
-export function fittingDepth(all: readonly string[][]): number {
-  for (let depth = depths(all); depth > 1; depth -= 1) {
-    const boxes = new Set(all.map((path, node) => blockOf(path, depth, new Set()) ?? node));
-    if (boxes.size <= MOST) return depth;
+/** Depths that show different numbers of boxes, from the fewest to every node. */
+export function levels(all: readonly string[][]): { depth: number; boxes: number }[] {
+  const deepest = 1 + Math.max(0, ...all.map((path) => path.length));
+  const out: { depth: number; boxes: number }[] = [];
+  for (let depth = 1; depth <= deepest; depth += 1) {
+    const boxes = new Set(all.map((path, node) => blockOf(path, depth, NONE) ?? node)).size;
+    if (out.at(-1)?.boxes === boxes) out.pop();
+    out.push({ depth, boxes });
   }
-  return 1;
+  return out;
 }
+
+/** The finest level that is still taken in at a glance. */
+export const fitting = (all: readonly string[][]): number =>
+  Math.max(0, levels(all).findLastIndex(({ boxes }) => boxes <= MOST));
 
 export function collapse(
   drawing: Drawing,

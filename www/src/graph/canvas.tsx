@@ -1,6 +1,5 @@
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import * as store from '../store.js';
 import { text } from '../strings.js';
 import { colour } from '../views/plot.js';
 import { type Palette, type Scene, type View, fit, hit, paint } from './paint.js';
@@ -208,7 +207,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
           if (box !== undefined) scene.openBox(box);
         }}
       />
-      {store.drawing.value === undefined && <p class="graph-wait">{text.graph.drawing}</p>}
+      {scene.laidOut.value === undefined && <p class="graph-wait">{text.graph.drawing}</p>}
     </div>
   );
 }

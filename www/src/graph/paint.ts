@@ -171,9 +171,10 @@ export function hit(scene: Scene, view: View, x: number, y: number): number | un
   return found < 0 ? undefined : found;
 }
 
-/** The view that shows everything; a large model begins at its top. */
+/** The view that shows everything, or where that would be smaller than `least`, the model's beginning. */
 export function fit(layout: Layout, width: number, height: number, least = 0): View {
   const zoom = Math.max(least, Math.min(1.2, width / Math.max(1, layout.width), height / Math.max(1, layout.height)));
   const free = height - layout.height * zoom;
-  return { x: (width - layout.width * zoom) / 2, y: free > 0 ? free / 2 : 0, zoom };
+  const middle = free > 0 ? layout.width / 2 : (layout.boxes[0]?.[0] ?? 0);
+  return { x: width / 2 - middle * zoom, y: Math.max(0, free / 2), zoom };
 }

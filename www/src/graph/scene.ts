@@ -5,10 +5,10 @@ import { client, notify } from '../actions/session.js';
 import type { Drawing, Layout, Link, Role } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-import { type Shown, collapse, depths, fittingDepth, paths, size } from './boxes.js';
+import { type Shown, collapse, fitting, levels, paths, size } from './boxes.js';
 
-/** How many levels of blocks are open. */
-export const depth = signal(1);
+/** Which of the levels is shown. */
+export const level = signal(0);
 export const opened = signal<ReadonlySet<string>>(new Set());
 export const selected = signal<number | undefined>(undefined);
 /** The group whose members are lit. */
@@ -18,7 +18,7 @@ export const chain = signal<ReadonlySet<string>>(new Set());
 export const laidOut = signal<{ shown: Shown; layout: Layout } | undefined>(undefined);
 
 export const allPaths = computed(() => (store.drawing.value ? paths(store.drawing.value) : []));
-export const deepest = computed(() => depths(allPaths.value));
+export const allLevels = computed(() => levels(allPaths.value));
 
 /** What is left of each group, by its place. */
 const kept = computed(() => {
@@ -91,7 +91,7 @@ export async function draw(): Promise<void> {
     lit.value = undefined;
     chain.value = new Set();
     opened.value = new Set();
-    depth.value = fittingDepth(paths(drawing));
+    level.value = fitting(paths(drawing));
     store.drawing.value = drawing;
   } catch (thrown) {
     notify('bad', thrown instanceof Error ? thrown.message : String(thrown));
@@ -107,7 +107,7 @@ export function followLayout(): () => void {
       laidOut.value = undefined;
       return;
     }
-    const shown = collapse(drawing, allPaths.value, depth.value, opened.value, store.model.peek()?.pinned ?? []);
+    const shown = collapse(drawing, allPaths.value, allLevels.value[level.value]?.depth ?? 1, opened.value, store.model.peek()?.pinned ?? []);
     wish += 1;
     const mine = wish;
     // Sizes read what a cut leaves, and a cut must not lay everything out anew.
@@ -146,7 +146,7 @@ export function openBox(box: number): void {
   if (own?.block) opened.value = new Set([...opened.value, own.key]);
 }
 
-export function setDepth(next: number): void {
+export function setLevel(next: number): void {
   opened.value = new Set();
-  depth.value = Math.min(deepest.value, Math.max(1, next));
+  level.value = Math.min(allLevels.value.length - 1, Math.max(0, next));
 }

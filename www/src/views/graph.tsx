@@ -174,8 +174,9 @@ function Graph() {
     document.addEventListener('keydown', escape);
     return () => document.removeEventListener('keydown', escape);
   }, []);
-  const drawing = store.drawing.value;
-  const shown = scene.laidOut.value?.shown.boxes.length ?? 0;
+  const laidOut = scene.laidOut.value;
+  const drawing = laidOut && store.drawing.value;
+  const shown = laidOut?.shown.boxes.length ?? 0;
   return (
     <div class={wide.value ? 'graph graph-wide' : 'graph'} ref={frame}>
       <div class="graph-tools">
@@ -184,14 +185,14 @@ function Graph() {
           <Tool
             label={text.graph.less}
             sign="⊟"
-            disabled={scene.depth.value <= 1}
-            press={() => scene.setDepth(scene.depth.value - 1)}
+            disabled={scene.level.value <= 0}
+            press={() => scene.setLevel(scene.level.value - 1)}
           />
           <Tool
             label={text.graph.moreDetail}
             sign="⊞"
-            disabled={scene.depth.value >= scene.deepest.value}
-            press={() => scene.setDepth(scene.depth.value + 1)}
+            disabled={scene.level.value >= scene.allLevels.value.length - 1}
+            press={() => scene.setLevel(scene.level.value + 1)}
           />
           <Tool label={text.graph.zoomOut} sign="−" press={() => hands.current?.zoom(1 / ZOOM_STEP)} />
           <Tool label={text.graph.zoomIn} sign="+" press={() => hands.current?.zoom(ZOOM_STEP)} />

@@ -18,13 +18,16 @@ function fall(seen: Sensitivity, group: Sensitivity['groups'][number]): number {
   return Math.max(...group.points.map(({ value }) => (seen.measure === 'accuracy' ? seen.baseline - value : value)));
 }
 
+const ratiosOf = (seen: Sensitivity): number[] =>
+  [...new Set(seen.groups.flatMap((group) => group.points.map(({ ratio }) => ratio)))].sort((a, b) => a - b);
+
 /** Groups with the most sensitive first. */
 const ranked = (seen: Sensitivity): Sensitivity['groups'] =>
   [...seen.groups].sort((a, b) => fall(seen, b) - fall(seen, a));
 
 function chart(seen: Sensitivity, host: HTMLElement, size: { width: number; height: number }): uPlot {
   const groups = ranked(seen);
-  const ratios = [...new Set(groups.flatMap((group) => group.points.map(({ ratio }) => ratio)))].sort((a, b) => a - b);
+  const ratios = ratiosOf(seen);
   const shown = (value: number): number => (seen.measure === 'accuracy' ? value * 100 : value);
   const lines = groups.map((group) => {
     const own = new Map(group.points.map(({ ratio, value }) => [ratio, shown(value)]));
@@ -33,7 +36,7 @@ function chart(seen: Sensitivity, host: HTMLElement, size: { width: number; heig
   const unit = seen.measure === 'accuracy' ? '\u202f%' : '';
   const options: uPlot.Options = {
     ...size,
-    padding: [12, 12, 0, 0],
+    padding: [12, 24, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { time: false, range: [0, 100] } },
@@ -80,8 +83,8 @@ function Seen(props: { seen: Sensitivity }) {
           <caption>{text.sensitivity.worst}</caption>
           <thead>
             <tr>
-              <th scope="col" />
-              {(seen.groups[0]?.points ?? []).map(({ ratio }) => (
+              <td />
+              {ratiosOf(seen).map((ratio) => (
                 <th key={ratio} scope="col">
                   {format.percent(ratio)}
                 </th>
@@ -95,9 +98,10 @@ function Seen(props: { seen: Sensitivity }) {
                   <span class={index < NAMED ? `dot ink-group-${index}` : 'dot ink-line'} aria-hidden="true" />
                   <code>{group.name}</code>
                 </th>
-                {group.points.map(({ ratio, value }) => (
-                  <td key={ratio}>{share(value)}</td>
-                ))}
+                {ratiosOf(seen).map((ratio) => {
+                  const point = group.points.find((other) => other.ratio === ratio);
+                  return <td key={ratio}>{point ? share(point.value) : '\u2013'}</td>;
+                })}
               </tr>
             ))}
           </tbody>

@@ -51,8 +51,12 @@ fn open(text: &str) -> (Model, Graph, Channels) {
 
 fn trainer(model: &Model) -> Trainer {
     let optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-3 };
-    Trainer::new(model, &Device::cpu(), Settings { optimizer, rate: 0.1, schedule: Schedule::Constant, seed: 1 })
-        .unwrap()
+    Trainer::new(
+        model,
+        &Device::cpu(),
+        Settings { optimizer, rate: 0.1, schedule: Schedule::Constant, seed: 1, ..Settings::default() },
+    )
+    .unwrap()
 }
 
 fn batch(seed: usize) -> Labelled {
