@@ -45,7 +45,7 @@ pub enum Command {
     /// Fine-tune a model on labelled images.
     Tune(Tune),
     /// Prune and train together by a paper's method.
-    PruneTrain(Box<PruneTrain>),
+    PruneTrain(PruneTrain),
     /// Check a pruned file against its original and its report.
     Verify(Verify),
     /// Read a model and write it again unchanged.

@@ -19,8 +19,11 @@ const EPSILON: f32 = 1e-9;
 /// Share of the steps after which a factor that grows to its ceiling has reached it.
 const GROWN: f64 = 0.7;
 
+/// A parameter, and the place in its group of the channel of every element.
+type Scale = (String, Vec<Option<usize>>);
+
 /// Scales of BatchNormalization that channels of prunable groups pass, group by group: each with its group's place of every element.
-pub(super) fn scales(graph: &Graph, channels: &Channels) -> Vec<Vec<(String, Vec<Option<usize>>)>> {
+pub(super) fn scales(graph: &Graph, channels: &Channels) -> Vec<Vec<Scale>> {
     let table = channels.class_table();
     let is_scale =
         |v| graph.values[v].uses.iter().any(|&(n, port)| graph.nodes[n].op_type == "BatchNormalization" && port == 1);
@@ -39,7 +42,7 @@ pub(super) fn scales(graph: &Graph, channels: &Channels) -> Vec<Vec<(String, Vec
 }
 
 /// Network slimming: one pull on all scales, for good.
-pub(super) fn slim(trainer: &mut Trainer, scales: &[Vec<(String, Vec<Option<usize>>)>], strength: f64) -> Result<()> {
+pub(super) fn slim(trainer: &mut Trainer, scales: &[Vec<Scale>], strength: f64) -> Result<()> {
     scales.iter().flatten().try_for_each(|(name, _)| trainer.pull(name, Some(Pull::Sign(strength as f32))))
 }
 
@@ -65,7 +68,7 @@ pub(super) struct Penalty<'a> {
     method: &'a Method,
     uncut: &'a Uncut<'a>,
     plan: &'a PlanOptions,
-    scales: Vec<Vec<(String, Vec<Option<usize>>)>>,
+    scales: Vec<Vec<Scale>>,
     /// Factors of growing regularisation by groups.
     factors: Vec<Vec<f64>>,
     per_epoch: usize,

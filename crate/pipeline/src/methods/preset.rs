@@ -281,7 +281,7 @@ impl PruneTrainOptions {
         let numbers = match name {
             "slimming" => pick.slimming(false),
             "group-slimming" => pick.slimming(true),
-            "group-lasso" => pick.by_groups(Method::GroupLasso { strength: pick.by(5e-4, 1e-2), alpha: 4.0 }),
+            "group-lasso" => pick.by_groups(Method::GroupLasso { strength: pick.by(5e-4, 2e-3), alpha: 4.0 }),
             "growing" => pick.growing(),
             "growing-group" => {
                 let (start, delta, every) = (pick.by(5e-4, 1e-3), pick.by(1e-4, 5e-2), pick.by(1.0, 0.05));

@@ -13,6 +13,15 @@ use lopper_engine::HostTensor;
 use lopper_engine::train::{GateSite, Memory};
 use std::collections::{BTreeMap, HashSet};
 
+/// A tensor of the uncut model.
+struct Whole {
+    dims: Vec<usize>,
+    /// What stands in it where nothing was trained.
+    blank: Vec<f32>,
+    /// The places of what was trained, if that is not all of it.
+    places: Option<Vec<usize>>,
+}
+
 /// A model with its channels and what has gone.
 pub(super) struct Uncut<'a> {
     pub(super) model: &'a Model,
@@ -89,26 +98,26 @@ impl<'a> Uncut<'a> {
         value.tensor.as_ref().map(|t| t.dims.as_slice())
     }
 
-    /// The uncut tensor that a label of a memory belongs to: its shape, what stands in it where nothing was trained, and the places
-    /// of what was. `None` where the uncut model has no such tensor.
-    fn target(&self, label: &str) -> Result<Option<(Vec<usize>, Vec<f32>, Option<Vec<usize>>)>> {
+    /// The uncut tensor that a label of a memory belongs to; `None` where the uncut model has none.
+    fn target(&self, label: &str) -> Result<Option<Whole>> {
         let Some((kind, name)) = label.split_once(':') else { return Ok(None) };
         if matches!(kind, "g" | "h") {
             let Some(site) = self.gates.iter().find(|g| g.name == name) else { return Ok(None) };
             let blank = if kind == "g" { 1.0 } else { 0.0 };
-            return Ok(Some((vec![site.channels], vec![blank; site.channels], self.channels_of(site))));
+            let (dims, blank) = (vec![site.channels], vec![blank; site.channels]);
+            return Ok(Some(Whole { dims, blank, places: self.channels_of(site) }));
         }
         let Some(id) = self.graph.find(name) else { return Ok(None) };
         let Some(tensor) = &self.graph.values[id].tensor else { return Ok(None) };
         let blank = if matches!(kind, "p" | "s") { tensor.to_f32()? } else { vec![0.0; tensor.len()] };
-        Ok(Some((tensor.dims.clone(), blank, self.places.get(name).cloned())))
+        Ok(Some(Whole { dims: tensor.dims.clone(), blank, places: self.places.get(name).cloned() }))
     }
 
     /// What a smaller model's training remembers, in the shapes of the uncut one; what has gone is as it was, buffers are zero there.
     pub(super) fn expand(&self, memory: &Memory) -> Result<Memory> {
         let mut out = Memory { steps: memory.steps, ..Memory::default() };
         for (label, tensor) in &memory.tensors {
-            let Some((dims, mut whole, places)) = self.target(label)? else { continue };
+            let Some(Whole { dims, blank: mut whole, places }) = self.target(label)? else { continue };
             let values = tensor.as_f32().unwrap_or_default();
             match places {
                 None if values.len() == whole.len() => whole.copy_from_slice(values),
@@ -132,7 +141,7 @@ impl<'a> Uncut<'a> {
         let gates = self.gates_of(graph);
         let mut out = Memory { steps: memory.steps, ..Memory::default() };
         for (label, tensor) in &memory.tensors {
-            let Some((_, _, places)) = self.target(label)? else { continue };
+            let Some(Whole { places, .. }) = self.target(label)? else { continue };
             let (kind, name) = label.split_once(':').unwrap_or_default();
             if self.rewritten.contains(name) {
                 continue;
