@@ -9,7 +9,7 @@ use crate::value::{HostData, HostTensor};
 use lopper_core::cut::{MaskEntry, Where, apply_mask, zero};
 use lopper_core::graph::{Dim, Graph};
 use lopper_core::onnx::{DataType, Model, Tensor};
-use lopper_core::{Code, Error, Result};
+use lopper_core::{Class, Code, Error, Result};
 use std::collections::BTreeMap;
 
 /// A part of another axis to which a mask is confined: blocks of grouped convolutions.
@@ -67,7 +67,7 @@ pub async fn compare(original: &Model, cut: &Model, mask: &[MaskedSlices], seed:
     let cut = Network::load(cut, &device)?;
     let mut seen = Agreement::default();
     for run in 0..RUNS {
-        let (inputs, want) = run_once(&masked, &[seed, run]).await?;
+        let (inputs, want) = run_once(&masked, &[seed, run]).await.map_err(not_run)?;
         let got = cut.run(&inputs).await?;
         if want.len() != got.len() {
             return Err(Error::new(Code::Invalid, format!("{} outputs became {}", want.len(), got.len())));
@@ -77,6 +77,14 @@ pub async fn compare(original: &Model, cut: &Model, mask: &[MaskedSlices], seed:
         }
     }
     Ok(seen)
+}
+
+/// What keeps the original itself from running says nothing of the cut.
+fn not_run(e: Error) -> Error {
+    match e.code().class() {
+        Class::Device => e,
+        _ => Error::new(Code::Unsupported, format!("the original does not run here on random input: {}", e.message())),
+    }
 }
 
 /// Inputs and outputs of a network by name.

@@ -114,6 +114,11 @@ fn combine(call: &Call<'_>, op: &str, a: Value, b: Value) -> Result<Value> {
     if let (Some(x), Some(y)) = (a.host(), b.host()) {
         return host::binary(op, x, y).map(|y| host::wrapped(y, call.dtype).into());
     }
+    // Whole numbers that the data decide are counts and places: few, and exact only there.
+    if [&a, &b].iter().any(|v| matches!(v, Value::Device(t) if t.kind() == Kind::Int)) {
+        let (x, y) = (call.contents(&a)?, call.contents(&b)?);
+        return host::binary(op, &x, &y).map(|y| host::wrapped(y, call.dtype).into());
+    }
     let dims = broadcast(&a.dims(), &b.dims())?;
     let exponent = if op == "Pow" {
         b.host().filter(|t| t.data.len() == 1).and_then(|t| t.data.to_f32().first().copied())
