@@ -43,7 +43,10 @@ function chart(
       padding: [12, 16, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { show: false }, x: false, y: false },
-      scales: { x: { time: false }, y: { range: (_, low, high) => [Math.max(0, low - 5), Math.min(100, high + 5)] } },
+      scales: {
+        x: { time: false, range: (_, low, high) => [low - (high - low) * 0.06, high + (high - low) * 0.06] },
+        y: { range: (_, low, high) => [Math.max(0, low - 5), Math.min(100, high + 5)] },
+      },
       axes: [
         axis(host, { size: 32, values: (_, ticks) => ticks.map((tick) => SHOW[cost](tick)) }),
         axis(host, { size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}\u202f%`) }),
