@@ -1,11 +1,16 @@
 //! What can be written on the command line.
 
+mod prune_train;
+
+pub use prune_train::PruneTrain;
+
 use crate::words::{
-    criterion, device, group_ratio, multiple_of, normalizer, reduction, removal, schedule, scope, stage,
+    Augmentations, augmentations, criterion, device, group_ratio, multiple_of, normalizer, reduction, removal,
+    schedule, scope, word,
 };
 use clap::{Args as Group, Parser, Subcommand};
 use lopper_pipeline::{Amount, Criterion, DeviceChoice, Norm, Normalizer, Pattern, Reduction, Schedule, Scope};
-use lopper_pipeline::{Stage, TuneOptions};
+use lopper_pipeline::{BatchNorm, Decay, LossKind, OptimizerKind, Recovery, ScheduleKind, Stage};
 use std::path::PathBuf;
 
 /// Makes trained neural networks smaller: finds the channels of an ONNX model that belong together, cuts the least useful
@@ -370,20 +375,20 @@ pub struct Tune {
     /// Where the tuned model goes.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// Labelled images: an npz file, a zip or a folder. A tenth is kept back to watch the accuracy.
+    /// Images: an npz file, a zip or a folder. With --original they need no labels.
     #[arg(long, value_name = "D")]
     pub data: PathBuf,
     /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
     #[arg(long, value_name = "N", default_value = "imagenet")]
     pub normalize: String,
-    /// The model that MODEL was cut from, for stages of --recover that compare the two.
+    /// The model that MODEL was cut from, to learn from (--loss) and for stages of --recover that compare the two.
     #[arg(long, value_name = "MODEL")]
     pub original: Option<PathBuf>,
     /// What is done before the first step, without gradients: bias, lstsq (both need --original), batchnorm.
-    #[arg(long, value_name = "STAGES", value_delimiter = ',', value_parser = stage)]
+    #[arg(long, value_name = "STAGES", value_delimiter = ',', value_parser = word::<Stage>)]
     pub recover: Vec<Stage>,
     /// Images that bias and lstsq look at, at most.
-    #[arg(long, value_name = "N", default_value_t = TuneOptions::RECOVER_IMAGES)]
+    #[arg(long, value_name = "N", default_value_t = Recovery::IMAGES)]
     pub recover_images: usize,
     /// Passes over the images; 0 does only what --recover says.
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "steps")]
@@ -397,113 +402,64 @@ pub struct Tune {
     /// Images a step.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch: usize,
+    /// What moves parameters: sgd or adamw.
+    #[arg(long, value_name = "NAME", value_parser = word::<OptimizerKind>, default_value = "sgd")]
+    pub optimizer: OptimizerKind,
+    /// How much of the last direction stays; of adamw: of the first moment. By default 0.9.
+    #[arg(long, value_name = "M")]
+    pub momentum: Option<f64>,
+    /// Whether sgd looks ahead along its momentum. By default true.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub nesterov: Option<bool>,
+    /// Pull of parameters towards zero. By default 5e-4, of adamw 0.01.
+    #[arg(long, value_name = "F")]
+    pub weight_decay: Option<f64>,
+    /// What decays: all, or weights (neither biases nor the scales of norms).
+    #[arg(long, value_name = "WHAT", value_parser = word::<Decay>, default_value = "all")]
+    pub decay: Decay,
+    /// Scale gradients down where the norm of all of them is larger.
+    #[arg(long, value_name = "NORM")]
+    pub clip: Option<f64>,
+    /// How the learning rate goes: constant, step (a tenth after each third), cosine, onecycle or triangular.
+    #[arg(long, value_name = "NAME", value_parser = word::<ScheduleKind>, default_value = "cosine")]
+    pub schedule: ScheduleKind,
+    /// Share of the steps on which it rises. By default 0.1, of onecycle 0.3, of triangular 0.5, of constant 0.
+    #[arg(long, value_name = "R")]
+    pub warmup: Option<f64>,
+    /// What is made small: cross-entropy, distill (what the uncut model says, and the labels where there are any), mse (of all
+    /// outputs from the uncut model's), or auto: distill where --original is given.
+    #[arg(long, value_name = "NAME", value_parser = word::<LossKind>, default_value = "auto")]
+    pub loss: LossKind,
+    /// How much distill flattens both sides. By default 4.
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<f64>,
+    /// How much the uncut model counts beside the labels. By default 0.9.
+    #[arg(long, value_name = "R")]
+    pub teacher_share: Option<f64>,
+    /// How far labels are moved towards all classes alike.
+    #[arg(long, value_name = "R")]
+    pub label_smoothing: Option<f64>,
+    /// What happens to images: none, or some of flip, crop, cutout, mixup. By default crop, and flip of colour images.
+    #[arg(long, value_name = "LIST", value_parser = augmentations)]
+    pub augment: Option<Augmentations>,
+    /// BatchNormalization by the statistics of each batch (train), or by those stored (frozen).
+    #[arg(long, value_name = "MODE", value_parser = word::<BatchNorm>, default_value = "train")]
+    pub batch_norm: BatchNorm,
+    /// Batches that make one step.
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<usize>,
+    /// Share of the images that training is watched by; the best epoch is what is written.
+    #[arg(long, value_name = "R", default_value_t = 0.1)]
+    pub validation: f64,
+    /// Share of the images that are looked at once, at the end.
+    #[arg(long, value_name = "R", default_value_t = 0.1)]
+    pub test: f64,
     /// Seed of the split, the order of the images and their augmentation.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Device: auto, cpu or gpu.
     #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
     pub device: DeviceChoice,
-    /// Allow OUT to be MODEL itself.
-    #[arg(long)]
-    pub force: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-const METHODS: &str = "\
-Method, with the numbers of its paper:
-slimming, group-slimming: L1 on the scales of BatchNormalization (Liu et al., ICCV 2017)
-group-lasso: weak groups decay faster (DepGraph, Fang et al., CVPR 2023)
-growing, growing-group: decay that grows (Wang et al., ICLR 2021)
-soft, soft-hard: the weakest filters are set to zero again and again (He et al., IJCAI 2018; masked: CVPR 2019)
-gate-decorator: channels go a few at a time by trained gates (You et al., NeurIPS 2019)
-iterative: cut a part, train, and so on (Han et al., NeurIPS 2015)";
-
-/// Arguments of `prune-train`.
-#[derive(Debug, Group)]
-#[command(group(clap::ArgGroup::new("goal").required(true).args(["ratio", "macs", "params"])))]
-pub struct PruneTrain {
-    /// ONNX file.
-    pub model: PathBuf,
-    /// Where the smaller, trained model goes.
-    #[arg(short, long, value_name = "OUT")]
-    pub output: PathBuf,
-    /// Method, with the numbers of its paper; --help lists all.
-    #[arg(long, value_name = "NAME", long_help = METHODS)]
-    pub preset: String,
-    /// A variant for a few epochs instead of the paper's hundreds: penalties are stronger, steps larger.
-    #[arg(long)]
-    pub short: bool,
-    /// Labelled images: an npz file, a zip or a folder. A tenth is kept back to watch the accuracy.
-    #[arg(long, value_name = "D")]
-    pub data: PathBuf,
-    /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
-    #[arg(long, value_name = "N", default_value = "imagenet")]
-    pub normalize: String,
-    /// Share of the channels that go, 0 <= R < 1.
-    #[arg(long, value_name = "R")]
-    pub ratio: Option<f64>,
-    /// Share of the original's multiply-accumulates that stays, 0 < R <= 1.
-    #[arg(long, value_name = "R")]
-    pub macs: Option<f64>,
-    /// Share of the original's parameters that stays, 0 < R <= 1.
-    #[arg(long, value_name = "R")]
-    pub params: Option<f64>,
-    /// Passes over the images before the cut: of each round of iterative, of each tock of gate-decorator. May be a part of one.
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<f64>,
-    /// Passes over the images after the cut.
-    #[arg(long, value_name = "N")]
-    pub tune_epochs: Option<f64>,
-    /// The highest learning rate before the cut.
-    #[arg(long, value_name = "F")]
-    pub lr: Option<f64>,
-    /// The highest learning rate after the cut.
-    #[arg(long, value_name = "F")]
-    pub tune_lr: Option<f64>,
-    /// How strong the penalty is: factor of slimming and group-lasso, ceiling of growing, growth of growing-group, penalty on gates.
-    #[arg(long, value_name = "F")]
-    pub strength: Option<f64>,
-    /// Share of the channels left that go after a tick of gate-decorator.
-    #[arg(long, value_name = "R")]
-    pub share: Option<f64>,
-    /// How much a gate's share in the cost counts against it, of gate-decorator.
-    #[arg(long, value_name = "F")]
-    pub eta: Option<f64>,
-    /// Rounds of iterative.
-    #[arg(long, value_name = "N")]
-    pub rounds: Option<usize>,
-    /// Images a step.
-    #[arg(long, value_name = "N")]
-    pub batch: Option<usize>,
-    /// Criterion of the cut, instead of the method's own.
-    #[arg(long, value_name = "NAME", value_parser = criterion)]
-    pub criterion: Option<Criterion>,
-    /// Whether each group loses the same share, or channels compete, instead of the method's own: group, global, isomorphic.
-    #[arg(long, value_parser = scope)]
-    pub scope: Option<Scope>,
-    /// Groups, initializers or nodes whose groups stay whole; `*` and `?` are wild. May be given several times.
-    #[arg(long, value_name = "GLOB")]
-    pub lock: Vec<String>,
-    /// Smallest share of its channels that a group keeps; by default 0.1 where groups compete.
-    #[arg(long, value_name = "R")]
-    pub min_ratio: Option<f64>,
-    /// Seed of the split, the order of the images and their augmentation.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
-    /// Device: auto, cpu or gpu.
-    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
-    pub device: DeviceChoice,
-    /// Where the report of the cut goes.
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Where the model as it was just before the last cut goes: the original of the report.
-    #[arg(long, value_name = "FILE")]
-    pub before: Option<PathBuf>,
-    /// Where the model just after the last cut goes, before any more training.
-    #[arg(long, value_name = "FILE")]
-    pub after: Option<PathBuf>,
     /// Allow OUT to be MODEL itself.
     #[arg(long)]
     pub force: bool,

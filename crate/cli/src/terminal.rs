@@ -101,6 +101,13 @@ impl Host for Terminal {
         }
     }
 
+    /// What the system says is free, where it says so.
+    fn memory(&self) -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let free = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        free.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
+    }
+
     async fn breathe(&self, idle: bool) {
         if idle {
             std::thread::sleep(Duration::from_millis(50));

@@ -1,6 +1,9 @@
 //! Single words of the command line.
 
-use lopper_pipeline::{Criterion, DeviceChoice, HARDWARE, Normalizer, Reduction, Schedule, Scope, Stage, hardware};
+use lopper_pipeline::{
+    Augmentation, Criterion, DeviceChoice, HARDWARE, Normalizer, Reduction, Schedule, Scope, hardware,
+};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 /// Most channels that one range of positions names.
 const MOST_NAMED: usize = 1 << 20;
@@ -38,14 +41,19 @@ pub fn removal(words: &str) -> Result<(String, Vec<usize>), String> {
     Ok((group.to_owned(), out))
 }
 
-/// A stage of recovery.
-pub fn stage(name: &str) -> Result<Stage, String> {
-    match name {
-        "bias" => Ok(Stage::Bias),
-        "lstsq" => Ok(Stage::Lstsq),
-        "batchnorm" => Ok(Stage::BatchNorm),
-        other => Err(format!("there is no stage {other:?}: use bias, lstsq or batchnorm")),
-    }
+/// A word that a recipe knows too.
+pub fn word<T: DeserializeOwned>(name: &str) -> Result<T, String> {
+    T::deserialize(name.into_deserializer()).map_err(|e: serde::de::value::Error| e.to_string())
+}
+
+/// What happens to images.
+#[derive(Clone, Debug)]
+pub struct Augmentations(pub Vec<Augmentation>);
+
+/// A list of what happens to images, or `none`.
+pub fn augmentations(names: &str) -> Result<Augmentations, String> {
+    let names = names.split(',').filter(|name| *name != "none");
+    names.map(word).collect::<Result<_, _>>().map(Augmentations)
 }
 
 /// A device.

@@ -28,19 +28,21 @@ impl TryFrom<data::Batch> for Labelled {
 impl Labelled {
     /// Refuses classes that the network does not know.
     pub(crate) fn check(&self, classes: usize) -> Result<()> {
-        if self.dims.first() != Some(&self.labels.len()) || self.labels.is_empty() {
-            return Err(Error::new(
-                Code::BadData,
-                format!("{} labels for a batch of shape {:?}", self.labels.len(), self.dims),
-            ));
-        }
-        match self.labels.iter().find(|&&label| label as usize >= classes) {
-            Some(label) => Err(Error::new(
-                Code::DataMismatch,
-                format!("label {label} is beyond the {classes} classes that the model tells apart"),
-            )),
-            None => Ok(()),
-        }
+        check_labels(&self.labels, self.dims.first().copied().unwrap_or(0), classes)
+    }
+}
+
+/// Refuses labels that are not as many as they should be, and classes that the network does not know.
+pub(crate) fn check_labels(labels: &[u32], wanted: usize, classes: usize) -> Result<()> {
+    if labels.len() != wanted || labels.is_empty() {
+        return Err(Error::new(Code::BadData, format!("{} labels where {wanted} are needed", labels.len())));
+    }
+    match labels.iter().find(|&&label| label as usize >= classes) {
+        Some(label) => Err(Error::new(
+            Code::DataMismatch,
+            format!("label {label} is beyond the {classes} classes that the model tells apart"),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -104,6 +104,17 @@ impl Network {
     /// As [`Network::load_for_training`], from a graph.
     pub(crate) fn load_unfused(graph: Graph, device: &Device) -> Result<Self> {
         let wanted = logits(&graph).into_iter().collect();
+        Self::load_moving(graph, device, wanted)
+    }
+
+    /// As [`Network::load_for_training`], with all outputs as they are.
+    pub(crate) fn load_whole_for_training(model: &Model, device: &Device) -> Result<Self> {
+        let graph = Graph::new(model)?;
+        let wanted = graph.outputs.clone();
+        Self::load_moving(graph, device, wanted)
+    }
+
+    fn load_moving(graph: Graph, device: &Device, wanted: Vec<ValueId>) -> Result<Self> {
         let mut network = Self::build(graph, device, wanted)?;
         network.plan();
         network.upload()?;

@@ -53,6 +53,12 @@ fn shape_error(what: impl Into<String>) -> Error {
     Error::new(Code::BadShape, what)
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has read from a device.
+    pub(crate) static WAITS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// What a tensor on a device holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -112,6 +118,8 @@ impl DeviceTensor {
 
     /// Reads the elements back; the only way that also works in a browser.
     pub(crate) async fn download(self) -> Result<HostTensor> {
+        #[cfg(test)]
+        WAITS.set(WAITS.get() + 1);
         let (dims, kind) = (self.dims(), self.kind());
         let lost = |e: &dyn std::fmt::Debug| {
             Error::new(Code::DeviceLost, format!("results could not be read back from the device ({e:?})"))

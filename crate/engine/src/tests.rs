@@ -1,7 +1,8 @@
 //! Whole networks: small ones, written as text.
 
 use crate::data::random::SplitMix64;
-use crate::train::{Optimizer, Progress, Schedule, Settings, Trainer};
+use crate::tensor::WAITS;
+use crate::train::{Lesson, Loss, Optimizer, Progress, Schedule, Settings, Trainer};
 use crate::verify::{self, MaskedSlices};
 use crate::{Control, Device, Ended, HostTensor, Labelled, Network, block_on, eval};
 use lopper_core::onnx::Model;
@@ -47,7 +48,13 @@ fn code<T>(result: Result<T, Error>) -> Code {
 
 fn trainer(rate: f64) -> Trainer {
     let optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
-    let settings = Settings { optimizer, rate, schedule: Schedule::Cosine { warmup: 2, total: 20 }, seed: 3 };
+    let settings = Settings {
+        optimizer,
+        rate,
+        schedule: Schedule::Cosine { warmup: 2, total: 20 },
+        seed: 3,
+        ..Settings::default()
+    };
     Trainer::new(&model(CLASSIFIER), &Device::cpu(), settings).unwrap()
 }
 
@@ -222,4 +229,85 @@ fn attributes_that_would_fill_the_memory_are_refused() {
         let code = code(result);
         assert!(matches!(code, Code::TooLarge | Code::BadDims), "{code:?}: {text}");
     }
+}
+
+/// The weights after some steps, from the same beginning.
+fn after(settings: Settings, steps: impl Fn(&mut Trainer)) -> Model {
+    let mut trainer = Trainer::new(&model(CLASSIFIER), &Device::cpu(), settings).unwrap();
+    steps(&mut trainer);
+    block_on(trainer.to_model(&model(CLASSIFIER))).unwrap()
+}
+
+fn stored(m: &Model, name: &str) -> Vec<f32> {
+    let place = m.graph().initializer.iter().find(|t| t.name.as_deref() == Some(name)).unwrap();
+    m.tensor(place).unwrap().to_f32().unwrap()
+}
+
+fn apart(a: &Model, b: &Model, name: &str) -> f32 {
+    stored(a, name).iter().zip(stored(b, name)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn a_batch_in_parts_moves_parameters_as_a_whole_one_does() {
+    // With statistics of the batch the parts would differ from the whole.
+    let frozen = || Settings { frozen_statistics: true, clip: Some(0.5), ..Settings::default() };
+    let whole = after(frozen(), |t| t.learn(vec![labelled(1).into()]).unwrap());
+    let parts = after(frozen(), |t| {
+        let Labelled { images, labels, .. } = labelled(1);
+        let part = |from: usize, to: usize| Labelled {
+            images: images[from * 72..to * 72].to_vec(),
+            dims: vec![to - from, 2, 6, 6],
+            labels: labels[from..to].to_vec(),
+        };
+        t.learn(vec![part(0, 3).into(), part(3, 4).into()]).unwrap();
+    });
+    for name in ["w", "scale", "shift", "fc", "b"] {
+        assert!(apart(&whole, &parts, name) < 1e-6, "{name}");
+        assert!(apart(&whole, &model(CLASSIFIER), name) > 1e-6, "{name} does not move");
+    }
+    assert_eq!(apart(&whole, &model(CLASSIFIER), "mean"), 0.0, "frozen statistics stay");
+}
+
+#[test]
+fn a_network_learns_what_its_teacher_says_without_labels() {
+    let distill = || Settings {
+        loss: Loss::Distill { temperature: 4.0, share: 0.9, smoothing: 0.0 },
+        rate: 0.3,
+        ..Settings::default()
+    };
+    let teacher =
+        after(Settings { rate: 0.5, ..Settings::default() }, |t| (0..10).for_each(|_| t.step(&labelled(1)).unwrap()));
+    let lesson = || Lesson { target: None, ..labelled(2).into() };
+    let mut losses = Vec::new();
+    let asked = |answers: Vec<u32>, losses: &mut Vec<f32>| {
+        let mut trainer = Trainer::new(&model(CLASSIFIER), &Device::cpu(), distill()).unwrap();
+        trainer.learn_from(&teacher).unwrap();
+        // Two batches are answered ahead, of which the second is learnt from.
+        trainer.ask_ahead(&Lesson::from(labelled(7)).input).unwrap();
+        trainer.ask_ahead(&lesson().input).unwrap();
+        for _ in 0..20 {
+            trainer.learn(vec![Lesson { answers: answers.clone(), ..lesson() }]).unwrap();
+        }
+        losses.extend(block_on(trainer.losses()).unwrap());
+        let judged = block_on(trainer.judge([Ok(lesson())], async || Control::Continue)).unwrap();
+        (block_on(trainer.to_model(&model(CLASSIFIER))).unwrap(), judged)
+    };
+    let (now, judged) = asked(Vec::new(), &mut losses);
+    let (ahead, _) = asked(vec![4, 5, 6, 7], &mut Vec::new());
+    assert!(losses[19] < 0.2 * losses[0] && judged.is_finite(), "{losses:?} {judged}");
+    assert!(apart(&now, &ahead, "w") < 1e-6, "answers given ahead are the same answers");
+    let mut trainer = Trainer::new(&model(CLASSIFIER), &Device::cpu(), distill()).unwrap();
+    assert_eq!(code(trainer.learn(vec![lesson()])), Code::BadData);
+}
+
+#[test]
+fn steps_never_wait_and_losses_are_read_at_once() {
+    let loss = Loss::Distill { temperature: 4.0, share: 0.9, smoothing: 0.1 };
+    let settings = Settings { loss, clip: Some(1.0), decay_all: false, ..Settings::default() };
+    let mut trainer = Trainer::new(&model(CLASSIFIER), &Device::cpu(), settings).unwrap();
+    trainer.learn_from(&model(CLASSIFIER)).unwrap();
+    let before = WAITS.get();
+    (0..5).for_each(|step| trainer.learn(vec![Lesson::from(labelled(step)).mixed(1, step as u64); 2]).unwrap());
+    assert_eq!(WAITS.get(), before);
+    assert_eq!((block_on(trainer.losses()).unwrap().len(), WAITS.get()), (5, before + 1));
 }

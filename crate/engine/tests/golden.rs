@@ -41,7 +41,7 @@ fn logits_of_the_golden_batch() {
 fn twenty_steps(optimizer: Optimizer, rate: f64) -> Option<(Vec<f64>, serde_json::Value, Trainer)> {
     let golden = shared("golden")?;
     let data = images(&golden, "sgd640.npz");
-    let settings = Settings { optimizer, rate, schedule: Schedule::Constant, seed: 0 };
+    let settings = Settings { optimizer, rate, schedule: Schedule::Constant, seed: 0, ..Settings::default() };
     let mut trainer = Trainer::new(&model(golden.join("resnet20.onnx")), &support::device(), settings).unwrap();
     assert_eq!(trainer.trained().count(), 19 + 2 * 19 + 2, "19 convolutions, 19 norms, one linear layer");
     for i in 0..20 {

@@ -65,7 +65,11 @@ fn change(model: &mut Model, name: &str, f: impl FnOnce(&mut Vec<f32>)) {
 
 fn trainer(model: &Model) -> Result<Trainer, lopper_core::Error> {
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    Trainer::new(model, &Device::cpu(), Settings { optimizer, rate: 1.0, schedule: Schedule::Constant, seed: 1 })
+    Trainer::new(
+        model,
+        &Device::cpu(),
+        Settings { optimizer, rate: 1.0, schedule: Schedule::Constant, seed: 1, ..Settings::default() },
+    )
 }
 
 /// The loss, and the network after one step of rate 1 along the slopes.

@@ -8,11 +8,13 @@ use lopper_core::cut::cut;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::plan::{PlanOptions, Planner, Target};
+use lopper_engine::data::random::SplitMix64;
 use lopper_engine::data::{Dataset, ImageSpec, Normalization};
 use lopper_engine::recover::{Refit, compensate, reestimate, refit};
 use lopper_engine::score::Sample;
+use lopper_engine::train::{Settings, Trainer};
 use lopper_engine::verify::MaskedSlices;
-use lopper_engine::{Control, Ended, HostTensor, Network, block_on};
+use lopper_engine::{Control, Device, Ended, HostTensor, Labelled, Network, block_on};
 use support::{bytes, floats, json, model, shared};
 
 /// Batches of 64 of the golden training images.
@@ -110,5 +112,42 @@ fn each_stage_brings_a_cut_network_nearer_to_the_original() {
         let [cut, biased, fitted] = [&cut, &biased, &fitted].map(|m| distance(&original, m, &test));
         println!("{file}: distance {cut:.2} after the cut, {biased:.2} with biases, {fitted:.3} refitted");
         assert!(biased < 0.9 * cut && fitted < 0.2 * cut);
+    }
+}
+
+#[test]
+fn a_grouped_layer_that_was_moved_is_fitted_back() {
+    let text = |groups: usize| {
+        let each = 4 / groups;
+        let conv = format!("y = Conv <group = {groups}, pads = [1, 1, 1, 1]> (x, w, b)");
+        format!("(float[N,4,6,6] x) => (float[N,4,6,6] y) <float[4,{each},3,3] w, float[4] b> {{ {conv} }}")
+    };
+    let mut random = SplitMix64::new(2);
+    let mut numbers = |n: usize| (0..n).map(|_| random.range(-1.0, 1.0)).collect::<Vec<f32>>();
+    let dims = vec![8, 4, 6, 6];
+    let batches: Vec<Sample> =
+        (0..4).map(|_| Sample { values: numbers(8 * 144), dims: dims.clone(), labels: None }).collect();
+    for groups in [1, 2, 4] {
+        let original = lopper_core::text::parse(&text(groups)).unwrap();
+        let mut trainer =
+            Trainer::new(&original, &Device::cpu(), Settings { rate: 1.0, ..Settings::default() }).unwrap();
+        // A class for every position.
+        let batch = Labelled { images: numbers(8 * 144), dims: dims.clone(), labels: vec![0; 8 * 36] };
+        trainer.step(&batch).unwrap();
+        let moved = block_on(trainer.to_model(&original)).unwrap();
+        let settings = Refit { ridge: 0.0, ..Refit::default() };
+        let go_on = async |_: usize, _: usize| Control::Continue;
+        let samples = batches.iter().cloned().map(Ok);
+        let fitted = block_on(refit([&original, &moved], &[], &Device::cpu(), samples, &settings, go_on)).unwrap();
+        for name in ["w", "b"] {
+            let [want, before, after] = [&original, &moved, &fitted].map(|m| stored(m, name));
+            let worst = |got: &[f64]| got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
+            assert!(
+                worst(&before) > 1e-3 && worst(&after) < 1e-4,
+                "{groups} groups, {name}: {} {}",
+                worst(&before),
+                worst(&after)
+            );
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::options::{TuneOptions, Which};
 use crate::session::Session;
-use crate::tune::{Tuned, settings};
+use crate::tune::Tuned;
 use lopper_core::plan::PlanOptions;
 use lopper_core::{Code, Error, Result};
 use lopper_engine::Device;
@@ -78,7 +78,7 @@ impl Session {
         }
         let base = self.base()?;
         let [done, total] = restored.header.steps;
-        let mut trainer = Trainer::new(base, &Device::cpu(), settings(&restored.header.tune, total))?;
+        let mut trainer = Trainer::new(base, &Device::cpu(), self.settings(&restored.header.tune, total)?)?;
         trainer.restore(&restored.state)?;
         let model = trainer.to_model(base).await?;
         let tuned =

@@ -4,7 +4,6 @@ use crate::cutting::pieces;
 use crate::methods::PruneTrainOptions;
 use crate::options::{TuneOptions, Which};
 use crate::session::Session;
-use crate::tune::{MOMENTUM, WARMUP, WEIGHT_DECAY};
 use lopper_core::onnx::Data;
 use lopper_core::report::Report;
 use lopper_core::{Code, Error, Result};
@@ -51,25 +50,6 @@ struct TunedInfo<'a> {
     options: &'a TuneOptions,
     steps_done: usize,
     finished: bool,
-}
-
-#[derive(Serialize)]
-struct RecipeTune<'a> {
-    #[serde(flatten)]
-    options: &'a TuneOptions,
-    optimizer: &'static str,
-    momentum: f32,
-    nesterov: bool,
-    weight_decay: f32,
-    schedule: &'static str,
-    warmup: f64,
-    augment: RecipeAugment,
-}
-
-#[derive(Serialize)]
-struct RecipeAugment {
-    shift: u32,
-    flip: bool,
 }
 
 impl Exported {
@@ -147,20 +127,7 @@ impl Session {
         let opened = self.opened()?;
         let mut recipe = self.history()?;
         if let Some(t) = &opened.tuned {
-            let augment = self.images.as_ref().map(|i| i.augment(0, 0));
-            let tune = RecipeTune {
-                options: &t.options,
-                optimizer: "sgd",
-                momentum: MOMENTUM,
-                nesterov: true,
-                weight_decay: WEIGHT_DECAY,
-                schedule: "cosine",
-                warmup: 1.0 / WARMUP as f64,
-                augment: RecipeAugment {
-                    shift: augment.map_or(0, |a| a.padding),
-                    flip: augment.is_some_and(|a| a.flip),
-                },
-            };
+            let tune = TuneOptions { rules: t.options.rules.filled(), ..t.options.clone() };
             recipe.tune = serde_json::to_value(tune).ok();
         }
         json(&recipe)

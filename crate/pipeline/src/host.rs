@@ -91,6 +91,11 @@ pub trait Host {
     /// Shows progress.
     fn progress(&self, _progress: &Progress) {}
 
+    /// Bytes of memory that a task may take, where that is known; a browser's module ends at 4 GiB.
+    fn memory(&self) -> Option<u64> {
+        cfg!(target_family = "wasm").then_some(3 << 30)
+    }
+
     /// Keeps a checkpoint, the newest instead of the one before.
     fn checkpoint(&self, _bytes: Vec<u8>) {}
 

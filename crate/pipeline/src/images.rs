@@ -1,7 +1,9 @@
 //! The images of a session: where they come from, how they are divided, what a person sees of them.
 
+use crate::evaluate::spread;
 use crate::host::{Host, Progress};
 use crate::options::DataOptions;
+use crate::rules::{Augmentation, Rules};
 use crate::session::Session;
 use crate::summary::{DataSummary, SplitSummary, Thumbnail};
 use bytes::Bytes;
@@ -9,9 +11,12 @@ use lopper_core::graph::Graph;
 use lopper_core::{Code, Error, Result};
 use lopper_engine::Labelled;
 use lopper_engine::data::{Augment, Dataset, Fractions, ImageLoader, ImageSpec, Limits, Normalization, Split};
+use lopper_engine::train::Lesson;
 
 /// Images decoded between two looks at the host.
 const PIECE: usize = 32;
+/// Validation looks at no fewer images than this where there are as many.
+const WATCHED: usize = 1000;
 /// Pictures to look at, and the longest side of each.
 const THUMBNAILS: usize = 30;
 const THUMBNAIL_SIDE: usize = 96;
@@ -162,11 +167,25 @@ impl Images {
         self.dataset.gather(indices, &self.normalization, augment)?.try_into()
     }
 
-    /// Shifts by an eighth of the image, as CIFAR training does; colour images are mirrored too, digits and letters
-    /// are mostly grey.
-    pub(crate) fn augment(&self, seed: u64, epoch: u64) -> Augment {
-        let padding = (self.dataset.width().min(self.dataset.height()) / 8).min(4) as u32;
-        Augment { padding, flip: self.dataset.channels() == 3, seed, epoch }
+    /// The validation images that training is watched by: all that cost no more than an eighth of an epoch, or 1000.
+    pub(crate) fn watched(&self) -> Vec<u32> {
+        spread(&self.split.validation, Some(WATCHED.max(self.split.train.len() / 8)))
+    }
+
+    /// Some images with what is known of them.
+    pub(crate) fn lesson(&self, indices: &[u32], augment: Option<Augment>) -> Result<Lesson> {
+        Ok(self.dataset.gather(indices, &self.normalization, augment)?.into())
+    }
+
+    /// What happens to each image. Shifts are by an eighth of it, as CIFAR training does; where nothing is said only colour
+    /// images are mirrored, since digits and letters are mostly grey.
+    pub(crate) fn augment(&self, rules: &Rules, seed: u64, epoch: u64) -> Option<Augment> {
+        let side = self.dataset.width().min(self.dataset.height());
+        let padding = if rules.augments(Augmentation::Crop) { (side / 8).min(4) as u32 } else { 0 };
+        let asked = rules.augmentation.is_some() || self.dataset.channels() == 3;
+        let flip = rules.augments(Augmentation::Flip) && asked;
+        let cutout = if rules.augments(Augmentation::Cutout) { (side / 2) as u32 } else { 0 };
+        (padding > 0 || flip || cutout > 0).then_some(Augment { padding, flip, cutout, seed, epoch })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a caller chooses beside the plan.
 
+use crate::rules::Rules;
 use lopper_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -61,15 +62,37 @@ pub struct TuneOptions {
     #[serde(default)]
     pub resume: bool,
     /// What is done before the first step.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recover: Vec<Stage>,
+    #[serde(flatten)]
+    pub recovery: Recovery,
+    /// By which rules parameters move.
+    #[serde(flatten)]
+    pub rules: Rules,
+}
+
+/// What is done before the first step, without gradients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The stages.
+    #[serde(default, rename = "recover", skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
     /// Images that the stages of comparison look at, at most.
-    #[serde(default = "recover_images")]
-    pub recover_images: usize,
+    #[serde(default = "recover_images", rename = "recover_images")]
+    pub images: usize,
 }
 
 fn recover_images() -> usize {
-    TuneOptions::RECOVER_IMAGES
+    Recovery::IMAGES
+}
+
+impl Recovery {
+    /// Images where nothing else is said.
+    pub const IMAGES: usize = 1024;
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self { stages: Vec::new(), images: Self::IMAGES }
+    }
 }
 
 /// A stage of recovery without gradients. Whatever is asked for is done in the order of this list.
@@ -94,16 +117,13 @@ impl Default for TuneOptions {
             batch: 32,
             seed: 0,
             resume: false,
-            recover: Vec::new(),
-            recover_images: Self::RECOVER_IMAGES,
+            recovery: Recovery::default(),
+            rules: Rules::default(),
         }
     }
 }
 
 impl TuneOptions {
-    /// Images for [`TuneOptions::recover_images`] where nothing else is said.
-    pub const RECOVER_IMAGES: usize = 1024;
-
     /// # Errors
     /// When a number makes no sense.
     pub fn check(&self) -> Result<()> {
@@ -117,9 +137,9 @@ impl TuneOptions {
                 self.learning_rate
             ));
         }
-        if self.steps.unwrap_or(self.epochs) == 0 && self.recover.is_empty() {
+        if self.steps.unwrap_or(self.epochs) == 0 && self.recovery.stages.is_empty() {
             return bad("there is nothing to do in 0 epochs: give 1 or more, or a stage of recovery".to_owned());
         }
-        Ok(())
+        self.rules.check()
     }
 }

@@ -8,7 +8,6 @@ use crate::lost::lost;
 use crate::options::{Stage, TuneOptions};
 use crate::session::Session;
 use crate::summary::StageSummary;
-use crate::tune::VALIDATION;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{ExternalData, Model};
 use lopper_core::{Code, Error, Result};
@@ -37,17 +36,21 @@ impl Session {
     /// Tells which model the opened one was cut from, for stages that compare the two.
     ///
     /// # Errors
-    /// When the bytes are no model, or not the one that the opened model was cut from.
+    /// When the bytes are no model.
     pub fn compare_with(&mut self, bytes: impl Into<bytes::Bytes>, files: Arc<dyn ExternalData>) -> Result<()> {
         let model = Model::read_with(bytes.into(), &files)?.inlined()?;
         let mask = lost(&Graph::new(&model)?, &self.opened()?.graph);
-        if mask.is_empty() {
-            let what = "the opened model cannot be told to be cut from this original: no tensor of it is the original's with \
-                        slices missing; give the file that lopper prune wrote, before any fine-tune";
-            return Err(Error::new(Code::DataMismatch, what));
-        }
         self.reference = Some(Reference { model, mask: slices(&mask) });
         Ok(())
+    }
+
+    /// The uncut model, where it is known.
+    pub(crate) fn uncut(&self) -> Option<&Model> {
+        let opened = self.opened.as_ref()?;
+        match &opened.cut {
+            Some(_) => Some(&opened.model),
+            None => self.reference.as_ref().map(|r| &r.model),
+        }
     }
 
     /// The original and what went.
@@ -55,6 +58,11 @@ impl Session {
         let opened = self.opened()?;
         match (&opened.cut, &self.reference) {
             (Some(cut), _) => Ok((&opened.model, slices(&cut.report.mask))),
+            (None, Some(reference)) if reference.mask.is_empty() => {
+                let what = "the opened model cannot be told to be cut from this original: no tensor of it is the original's with \
+                            slices missing; give the file that lopper prune wrote, before any fine-tune";
+                Err(Error::new(Code::DataMismatch, what))
+            }
             (None, Some(reference)) => Ok((&reference.model, reference.mask.clone())),
             (None, None) => Err(Error::new(
                 Code::Usage,
@@ -69,7 +77,7 @@ impl Session {
         options: &TuneOptions,
         host: &impl Host,
     ) -> Result<Option<(Model, Vec<StageSummary>)>> {
-        let mut stages = options.recover.clone();
+        let mut stages = options.recovery.stages.clone();
         stages.sort_unstable();
         stages.dedup();
         if stages.is_empty() {
@@ -94,7 +102,7 @@ impl Session {
         };
         let limit = match stage {
             Stage::BatchNorm => None,
-            Stage::Bias | Stage::Lstsq => Some(self.most_images(options.recover_images)?),
+            Stage::Bias | Stage::Lstsq => Some(self.most_images(options.recovery.images)?),
         };
         let indices = spread(&images.split.train, limit);
         let fixed = self.opened()?.graph.inputs.first();
@@ -137,7 +145,7 @@ impl Session {
     /// The share of right answers on the validation images, if they have labels.
     pub(crate) async fn judged(&self, model: &Model, host: &impl Host) -> Result<Option<f64>> {
         let images = self.images()?;
-        let indices = spread(&images.split.validation, Some(VALIDATION));
+        let indices = images.watched();
         if indices.is_empty() || images.dataset.labels().is_none() {
             return Ok(None);
         }

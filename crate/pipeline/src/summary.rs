@@ -1,6 +1,7 @@
 //! What a session tells its caller, in the shapes that the page reads as JSON.
 
 use crate::options::Stage;
+use crate::rules::LossKind;
 use lopper_core::plan::Achieved;
 use lopper_core::report::{Change, PinInfo};
 use serde::{Serialize, Serializer};
@@ -220,8 +221,16 @@ pub struct TuneSummary {
     pub loss: f64,
     /// False if it was stopped early; the weights up to there are kept.
     pub finished: bool,
-    /// Share of right answers on the validation images at the end, if there are any.
+    /// Share of right answers on the validation images of the model that is kept, if there are any with labels.
     pub validation_top1: Option<f64>,
+    /// The same before anything was done: right after the cut.
+    pub before_top1: Option<f64>,
+    /// The epoch whose model is kept: the best by the validation images; none where there were none to choose by.
+    pub best_epoch: Option<usize>,
+    /// What was made small, if there were steps.
+    pub loss_kind: Option<LossKind>,
+    /// Parts that each batch was taken in, for memory's sake.
+    pub parts: usize,
     /// What was done before the first step.
     pub stages: Vec<StageSummary>,
 }

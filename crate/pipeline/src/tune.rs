@@ -1,30 +1,29 @@
 //! Fine-tuning after a cut: step by step, so that it can pause, stop and go on elsewhere.
 
 use crate::checkpoint::{Header, pack};
-use crate::evaluate::{Judge, spread};
+use crate::evaluate::Judge;
 use crate::host::{Control, Host, Progress, TuneProgress};
 use crate::images::Images;
+use crate::memory;
 use crate::options::TuneOptions;
+use crate::rules::{Augmentation, LossKind};
 use crate::session::Session;
-use crate::summary::TuneSummary;
+use crate::summary::{StageSummary, TuneSummary};
+use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
 use lopper_engine::data::{Batches, Last, Order};
-use lopper_engine::train::{Optimizer, Schedule, Settings, Trainer};
+use lopper_engine::train::{Lesson, Settings, Trainer};
 use lopper_engine::{Device, DeviceKind};
+use std::sync::Arc;
 
-/// The rule that moves parameters: the one that PyTorch's reference recovery uses.
-pub(crate) const MOMENTUM: f32 = 0.9;
-pub(crate) const WEIGHT_DECAY: f32 = 5e-4;
-/// One step of so many warms up.
-pub(crate) const WARMUP: usize = 10;
 /// Seconds between two signs of life, and between two checkpoints.
 const PROGRESS_SECONDS: f64 = 0.1;
 const CHECKPOINT_SECONDS: f64 = 5.0;
-/// Validation looks at no more images than this.
-pub(crate) const VALIDATION: usize = 1000;
 /// Losses are read so rarely from a GPU, because reading waits for it.
 const READ_EVERY_GPU: usize = 4;
+/// Images a batch where nothing is trained.
+const LOOK: usize = 64;
 
 /// A fine-tuned model.
 #[derive(Debug)]
@@ -36,21 +35,47 @@ pub(crate) struct Tuned {
     pub(crate) finished: bool,
 }
 
-/// The engine's settings for so many steps in all.
-pub(crate) fn settings(options: &TuneOptions, total: usize) -> Settings {
-    Settings {
-        optimizer: Optimizer::Sgd { momentum: MOMENTUM, nesterov: true, weight_decay: WEIGHT_DECAY },
-        rate: options.learning_rate,
-        schedule: Schedule::Cosine { warmup: total / WARMUP, total },
-        seed: options.seed,
-    }
+/// The model of the epoch that did best.
+struct Best {
+    model: Model,
+    epoch: usize,
+    top1: Option<f64>,
+    /// The share of wrong answers, or the loss where there are no labels: less is better.
+    cost: f64,
 }
 
 impl Session {
-    /// Fine-tunes the cut model, or the original where nothing was cut. Stopping early keeps what was learnt.
+    /// What is made small: distillation where the uncut model is known, as differences of all outputs where it does not give
+    /// one row of scores.
+    pub(crate) fn loss(&self, options: &TuneOptions) -> Result<LossKind> {
+        let asked = options.rules.loss;
+        let uncut = self.uncut();
+        let kind = match (asked, uncut) {
+            (LossKind::Auto, None) | (LossKind::CrossEntropy, _) => return Ok(LossKind::CrossEntropy),
+            (LossKind::Distill | LossKind::Mse, None) => {
+                let what = "the uncut model is not known: name it (--original on the command line)";
+                return Err(Error::new(Code::Usage, what));
+            }
+            (LossKind::Mse, Some(_)) => LossKind::Mse,
+            (LossKind::Auto | LossKind::Distill, Some(_)) => LossKind::Distill,
+        };
+        let graph = &self.opened()?.graph;
+        let scores = |id| graph.values[id].shape.as_ref().is_some_and(|s| s.len() == 2);
+        let one = matches!(graph.outputs.as_slice(), [only] if scores(*only));
+        Ok(if one { kind } else { LossKind::Mse })
+    }
+
+    /// The engine's settings for so many steps in all.
+    pub(crate) fn settings(&self, options: &TuneOptions, total: usize) -> Result<Settings> {
+        Ok(options.rules.settings(self.loss(options)?, options.learning_rate, options.seed, total))
+    }
+
+    /// Fine-tunes the cut model, or the original where nothing was cut. The best epoch by the validation images is kept;
+    /// stopping early keeps what was learnt so far.
     ///
     /// # Errors
-    /// When images are missing or unlabelled, the model cannot be trained, the device fails, or with [`Code::Diverged`].
+    /// When images are missing, or unlabelled with nothing else to learn from, or the model cannot be trained. When the
+    /// device fails or with [`Code::Diverged`] the last good model is kept as the tuned one, if there is any.
     pub async fn tune(&mut self, options: &TuneOptions, host: &impl Host) -> Result<TuneSummary> {
         options.check()?;
         let control = self.control();
@@ -59,27 +84,54 @@ impl Session {
         if images.split.train.is_empty() {
             return Err(Error::new(Code::BadData, "there is no image to learn from: give more images"));
         }
-        let per_epoch = Batches::new(&images.split.train, options.batch, Order::Listed, Last::Drop).count();
+        let together = options.batch * options.rules.batches();
+        let per_epoch = Batches::new(&images.split.train, together, Order::Listed, Last::Drop).count();
         let total = options.steps.unwrap_or(options.epochs * per_epoch);
-        let opened = self.opened()?;
+        let before_top1 = self.judged(self.base()?, host).await?;
         let recovered = self.recovered(options, host).await?;
         let (base, stages) = match &recovered {
             Some((model, stages)) => (model, stages.clone()),
             None => (self.base()?, Vec::new()),
         };
         if total == 0 {
-            let summary = TuneSummary {
-                steps: 0,
-                seconds: stages.iter().map(|s| s.seconds).sum(),
-                loss: f64::NAN,
-                finished: true,
-                validation_top1: stages.last().and_then(|s| s.validation_top1),
-                stages,
-            };
+            let summary = without_steps(before_top1, stages);
             let tuned = Tuned { model: base.clone(), options: options.clone(), steps: 0, seconds: 0.0, finished: true };
             return self.keep_tuned(tuned, summary);
         }
-        let mut trainer = Trainer::new(base, &self.device, settings(options, total))?;
+        let mut run = self.run_of(base, options, host, [per_epoch, total])?;
+        let finished = match run.all().await {
+            Ok(finished) => finished,
+            Err(e) if matches!(e.code(), Code::Diverged | Code::DeviceLost) => {
+                let steps = run.trainer.steps();
+                let kept = run.best.take().map(|b| (b.model, format!("that of epoch {}", b.epoch)));
+                let kept = kept.or_else(|| recovered.clone().map(|r| (r.0, "that before the first step".to_owned())));
+                let Some((model, which)) = kept else { return Err(e) };
+                let tuned = Tuned { model, options: options.clone(), steps, seconds: 0.0, finished: false };
+                self.opened_mut()?.tuned = Some(tuned);
+                return Err(Error::new(e.code(), format!("{}; the last good model, {which}, is kept", e.message())));
+            }
+            Err(e) => return Err(e),
+        };
+        let (model, mut summary) = run.end(finished).await?;
+        (summary.before_top1, summary.stages) = (before_top1, stages);
+        let tuned = Tuned { model, options: options.clone(), steps: summary.steps, seconds: summary.seconds, finished };
+        self.keep_tuned(tuned, summary)
+    }
+
+    /// A run that is ready to begin, or to go on from the restored checkpoint.
+    fn run_of<'a, H: Host>(
+        &'a self,
+        base: &'a Model,
+        options: &'a TuneOptions,
+        host: &'a H,
+        [per_epoch, total]: [usize; 2],
+    ) -> Result<Run<'a, H>> {
+        let (opened, images, loss_kind) = (self.opened()?, self.images()?, self.loss(options)?);
+        let parts = memory::parts(&Graph::new(base)?, self.uncut().is_some(), options, host.memory());
+        let mut trainer = Trainer::new(base, &self.device, self.settings(options, total)?)?;
+        if let (LossKind::Distill | LossKind::Mse, Some(uncut)) = (loss_kind, self.uncut()) {
+            trainer.learn_from(uncut)?;
+        }
         let mut loss = f64::NAN;
         if options.resume {
             let restored = self.restored.as_ref();
@@ -95,30 +147,28 @@ impl Session {
             steps: [0, total],
             loss,
         };
-        let mut run = Run {
+        Ok(Run {
             base,
             images,
             device: &self.device,
-            control: &control,
+            control: self.control(),
             host,
             options,
+            loss_kind,
+            parts,
+            from: trainer.steps(),
             trainer,
             header,
             per_epoch,
             total,
             start: host.seconds(),
-            from: 0,
             told: f64::NEG_INFINITY,
             kept: host.seconds(),
             losses: Vec::new(),
+            answers: Vec::new(),
             validation: None,
-        };
-        run.from = run.trainer.steps();
-        let finished = run.all().await?;
-        let (model, mut summary) = run.end(finished).await?;
-        summary.stages = stages;
-        let tuned = Tuned { model, options: options.clone(), steps: summary.steps, seconds: summary.seconds, finished };
-        self.keep_tuned(tuned, summary)
+            best: None,
+        })
     }
 
     fn keep_tuned(&mut self, tuned: Tuned, summary: TuneSummary) -> Result<TuneSummary> {
@@ -129,14 +179,33 @@ impl Session {
     }
 }
 
+/// What a run of stages alone comes to.
+fn without_steps(before_top1: Option<f64>, stages: Vec<StageSummary>) -> TuneSummary {
+    TuneSummary {
+        steps: 0,
+        seconds: stages.iter().map(|s| s.seconds).sum(),
+        loss: f64::NAN,
+        finished: true,
+        validation_top1: stages.last().and_then(|s| s.validation_top1),
+        before_top1,
+        best_epoch: None,
+        loss_kind: None,
+        parts: 1,
+        stages,
+    }
+}
+
 /// A fine-tune while it runs.
 struct Run<'a, H> {
     base: &'a Model,
     images: &'a Images,
     device: &'a Device,
-    control: &'a Control,
+    control: Arc<Control>,
     host: &'a H,
     options: &'a TuneOptions,
+    loss_kind: LossKind,
+    /// Parts that each batch is taken in.
+    parts: usize,
     trainer: Trainer,
     header: Header,
     per_epoch: usize,
@@ -149,18 +218,24 @@ struct Run<'a, H> {
     kept: f64,
     /// Losses since progress was last told.
     losses: Vec<f32>,
+    /// By image, where the uncut model's answer is among those given ahead; empty if it is asked on the way.
+    answers: Vec<u32>,
     validation: Option<f64>,
+    best: Option<Best>,
 }
 
 impl<H: Host> Run<'_, H> {
     /// All epochs. False if it was cancelled.
     async fn all(&mut self) -> Result<bool> {
+        if !self.ask_ahead().await? {
+            return Ok(false);
+        }
         while self.trainer.steps() < self.total {
             let epoch = self.trainer.steps() / self.per_epoch;
             if !self.epoch(epoch as u64).await? {
                 return Ok(false);
             }
-            self.validate().await?;
+            self.validate(epoch + 1).await?;
             self.tell(true);
             let first = self.header.steps == [0, self.total];
             if first || self.host.seconds() - self.kept >= CHECKPOINT_SECONDS {
@@ -170,15 +245,55 @@ impl<H: Host> Run<'_, H> {
         Ok(true)
     }
 
+    /// Has the uncut model answer once and for all, where it will be asked the same again. False if it was cancelled.
+    async fn ask_ahead(&mut self) -> Result<bool> {
+        let taught = matches!(self.loss_kind, LossKind::Distill | LossKind::Mse);
+        let rules = &self.options.rules;
+        let changing = self.images.augment(rules, 0, 0).is_some() || rules.augments(Augmentation::Mixup);
+        let left = self.total - self.trainer.steps();
+        if !taught || changing || left <= self.per_epoch || !memory::answers_fit(self.base, self.images)? {
+            return Ok(true);
+        }
+        let train = &self.images.split.train;
+        for indices in train.chunks(LOOK) {
+            self.trainer.ask_ahead(&self.images.lesson(indices, None)?.input)?;
+            if !self.control.pass(self.host).await {
+                return Ok(false);
+            }
+        }
+        self.answers = vec![0; self.images.dataset.len()];
+        for (at, &image) in train.iter().enumerate() {
+            if let Some(answer) = self.answers.get_mut(image as usize) {
+                *answer = at as u32;
+            }
+        }
+        Ok(true)
+    }
+
+    /// What one step learns from.
+    fn lessons(&self, indices: &[u32], epoch: u64) -> Result<Vec<Lesson>> {
+        let rules = &self.options.rules;
+        let augment = self.images.augment(rules, self.options.seed, epoch);
+        let lesson = |(part, indices): (usize, &[u32])| {
+            let mut lesson = self.images.lesson(indices, augment)?;
+            if !self.answers.is_empty() {
+                lesson.answers = indices.iter().filter_map(|&i| self.answers.get(i as usize)).copied().collect();
+            }
+            let draw = (self.trainer.steps() << 16 | part) as u64;
+            Ok(if rules.augments(Augmentation::Mixup) { lesson.mixed(self.options.seed, draw) } else { lesson })
+        };
+        indices.chunks(self.options.batch.div_ceil(self.parts)).enumerate().map(lesson).collect()
+    }
+
     /// What is left of an epoch. False if it was cancelled.
     async fn epoch(&mut self, epoch: u64) -> Result<bool> {
         let order = Order::Shuffled { seed: self.options.seed, epoch };
-        let mut batches = Batches::new(&self.images.split.train, self.options.batch, order, Last::Drop);
+        let together = self.options.batch * self.options.rules.batches();
+        let mut batches = Batches::new(&self.images.split.train, together, order, Last::Drop);
         batches.seek(self.trainer.steps() % self.per_epoch);
-        let augment = self.images.augment(self.options.seed, epoch);
         let read_every = if self.device.kind() == DeviceKind::Gpu { READ_EVERY_GPU } else { 1 };
         for indices in batches.take(self.total - self.trainer.steps()) {
-            self.trainer.step(&self.images.batch(&indices, Some(augment))?)?;
+            self.trainer.learn(self.lessons(&indices, epoch)?)?;
             if self.trainer.steps().is_multiple_of(read_every) {
                 let losses = self.trainer.losses().await?;
                 self.losses.extend(losses);
@@ -230,20 +345,44 @@ impl<H: Host> Run<'_, H> {
         Ok(())
     }
 
-    async fn validate(&mut self) -> Result<()> {
-        let indices = spread(&self.images.split.validation, Some(VALIDATION));
+    /// Looks at the validation images, and keeps the model if none before did better.
+    async fn validate(&mut self, epoch: usize) -> Result<()> {
+        let indices = self.images.watched();
         if indices.is_empty() {
             return Ok(());
         }
         let model = self.trainer.to_model(self.base).await?;
-        let judge = Judge { images: self.images, device: self.device, control: self.control, host: self.host };
-        match judge.run(&model, &indices, |_| ()).await {
-            Ok((seen, _)) => self.validation = Some(seen.top1()),
+        let seen = if self.images.dataset.labels().is_some() && self.loss_kind != LossKind::Mse {
+            let judge = Judge { images: self.images, device: self.device, control: &self.control, host: self.host };
+            judge
+                .run(&model, &indices, |_| ())
+                .await
+                .map(|(seen, _)| (Some(seen.top1()), 1.0 - seen.top1(), seen.loss()))
+        } else {
+            let (images, control, host) = (self.images, &self.control, self.host);
+            let on_batch = async || {
+                if control.pass(host).await { lopper_engine::Control::Continue } else { lopper_engine::Control::Cancel }
+            };
+            let lessons = indices.chunks(LOOK).map(|i| images.lesson(i, None));
+            self.trainer.judge(lessons, on_batch).await.map(|loss| (None, loss, loss))
+        };
+        match seen {
+            Ok((.., loss)) if !loss.is_finite() => {
+                let what = "the loss of the validation images stopped being a number: use a lower learning rate";
+                Err(Error::new(Code::Diverged, what))
+            }
+            Ok((top1, cost, _)) => {
+                self.validation = top1;
+                // Of equals the later one, which has learnt more.
+                if self.best.as_ref().is_none_or(|b| cost <= b.cost) {
+                    self.best = Some(Best { model, epoch, top1, cost });
+                }
+                Ok(())
+            }
             // The next step notices it too, and keeps what was learnt.
-            Err(e) if e.code() == Code::Cancelled => {}
-            Err(e) => return Err(e),
+            Err(e) if e.code() == Code::Cancelled => Ok(()),
+            Err(e) => Err(e),
         }
-        Ok(())
     }
 
     async fn end(mut self, finished: bool) -> Result<(Model, TuneSummary)> {
@@ -251,15 +390,22 @@ impl<H: Host> Run<'_, H> {
         self.losses.extend(losses);
         self.tell(false);
         self.keep().await?;
-        let model = self.trainer.to_model(self.base).await?;
+        let best = self.best.take().filter(|_| finished);
         let summary = TuneSummary {
             steps: self.trainer.steps(),
             seconds: self.host.seconds() - self.start,
             loss: self.header.loss,
             finished,
-            validation_top1: self.validation.filter(|_| finished),
+            validation_top1: best.as_ref().and_then(|b| b.top1),
+            before_top1: None,
+            best_epoch: best.as_ref().map(|b| b.epoch),
+            loss_kind: Some(self.loss_kind),
+            parts: self.parts,
             stages: Vec::new(),
         };
-        Ok((model, summary))
+        match best {
+            Some(best) => Ok((best.model, summary)),
+            None => Ok((self.trainer.to_model(self.base).await?, summary)),
+        }
     }
 }

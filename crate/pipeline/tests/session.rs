@@ -3,14 +3,17 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Code, Control, Criterion, Host, HostTensor, PlanOptions, Progress, ScoreOptions, Session, Target, TuneOptions,
-    Unproved, Which, block_on,
+    Code, Control, Criterion, DataOptions, Host, HostTensor, LossKind, PlanOptions, Progress, Recovery, Rules,
+    ScoreOptions, Session, Source, Stage, Target, TuneOptions, Unproved, Which, block_on,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
 static SAMPLE: &[u8] = include_bytes!("../assets/sample.onnx");
+
+/// Breaths on the way through the validation images, before the first step.
+const LOOKS: usize = 4;
 
 /// A host that writes down what it is told, and cancels or pauses at a chosen breath.
 struct Notes {
@@ -125,7 +128,7 @@ fn a_session_goes_from_open_to_download() {
 fn a_cancelled_run_keeps_what_it_learnt_and_goes_on_elsewhere() {
     let mut session = sample();
     block_on(session.cut(&half(), &Notes::new())).unwrap();
-    let notes = Notes { cancel_at: Some((5, session.control())), ..Notes::new() };
+    let notes = Notes { cancel_at: Some((LOOKS + 5, session.control())), ..Notes::new() };
     let first = block_on(session.tune(&tuning(12), &notes)).unwrap();
     assert_eq!((first.steps, first.finished), (5, false));
     let checkpoint = notes.checkpoints.borrow().last().cloned().unwrap();
@@ -146,7 +149,7 @@ fn a_cancelled_run_keeps_what_it_learnt_and_goes_on_elsewhere() {
 #[test]
 fn a_paused_run_waits() {
     let mut session = sample();
-    let notes = Notes { pause_at: Some((2, session.control())), ..Notes::new() };
+    let notes = Notes { pause_at: Some((LOOKS + 2, session.control())), ..Notes::new() };
     let summary = block_on(session.tune(&tuning(4), &notes)).unwrap();
     assert_eq!((summary.steps, summary.finished, notes.idle.get()), (4, true, 3));
 }
@@ -194,4 +197,67 @@ fn what_fails_leaves_the_session_as_it_was() {
     assert_eq!(session.summary().unwrap().name, "sample.onnx");
     assert_eq!(Session::new().plan(&half()).unwrap_err().code(), Code::Usage);
     assert_eq!(session.export(Which::Tuned, Unproved::Refuse, "").unwrap_err().code(), Code::Usage);
+}
+
+/// A zip of one file, stored as it is.
+fn zip(name: &str, bytes: &[u8]) -> Bytes {
+    let turn = |c: u32| (0..8).fold(c, |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 });
+    let crc = !bytes.iter().fold(!0, |c: u32, &b| turn((c ^ u32::from(b)) & 0xff) ^ c >> 8);
+    let (length, name_length) = ((bytes.len() as u32).to_le_bytes(), (name.len() as u16).to_le_bytes());
+    let common =
+        [&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0], crc.to_le_bytes().as_slice(), &length, &length, &name_length, &[0, 0]]
+            .concat();
+    let local = [b"PK\x03\x04", common.as_slice(), name.as_bytes(), bytes].concat();
+    let central = [b"PK\x01\x02\x14\0", common.as_slice(), &[0; 14], name.as_bytes()].concat();
+    let (size, start) = ((central.len() as u32).to_le_bytes(), (local.len() as u32).to_le_bytes());
+    let end = [b"PK\x05\x06\0\0\0\0\x01\0\x01\0".as_slice(), &size, &start, &[0, 0]].concat();
+    [local, central, end].concat().into()
+}
+
+/// 40 pictures without classes, as numpy writes them.
+fn unlabelled() -> Bytes {
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (40, 32, 32, 3), }";
+    let header = format!("{header:<117}\n");
+    let pixels = (0..40 * 32 * 32 * 3).map(|i| (i * 7 % 251) as u8);
+    let file = [b"\x93NUMPY\x01\0".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+    zip("images.npy", &file.into_iter().chain(pixels).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_uncut_model_teaches_without_labels() {
+    let mut session = sample();
+    block_on(session.cut(&half(), &Notes::new())).unwrap();
+    let original = session.export(Which::Original, Unproved::Refuse, "").unwrap().bytes().unwrap();
+    let cut = session.export(Which::Cut, Unproved::Refuse, "").unwrap().bytes().unwrap();
+
+    let mut other = Session::new();
+    other.open(cut, "cut.onnx").unwrap();
+    let data = DataOptions { normalize: "none".into(), seed: 0, validation: Some(0.2), test: Some(0.0) };
+    block_on(other.load_data("unlabelled.npz", Source::Archive(unlabelled()), &data, &Notes::new())).unwrap();
+    let augmentation = Some(Vec::new());
+    let options = TuneOptions { rules: Rules { augmentation, ..Rules::default() }, ..tuning(12) };
+    let refused = block_on(other.tune(&options, &Notes::new())).unwrap_err();
+    assert!(refused.message().contains("no labels"), "{refused}");
+    other.compare_with(original, Arc::new(Vec::new())).unwrap();
+    let summary = block_on(other.tune(&options, &Notes::new())).unwrap();
+    assert_eq!((summary.loss_kind, summary.finished), (Some(LossKind::Distill), true));
+    assert!(summary.validation_top1.is_none() && summary.best_epoch.is_some(), "{summary:?}");
+    assert!(summary.loss.is_finite(), "{summary:?}");
+}
+
+#[test]
+fn a_run_that_leaves_the_numbers_fails_and_keeps_the_last_good_model() {
+    let mut session = sample();
+    block_on(session.cut(&half(), &Notes::new())).unwrap();
+    let rules = Rules { loss: LossKind::CrossEntropy, momentum: Some(0.0), ..Rules::default() };
+    let wild = TuneOptions { learning_rate: 1e30, rules, ..tuning(5) };
+    let failed = block_on(session.tune(&wild, &Notes::new())).unwrap_err();
+    assert_eq!(failed.code(), Code::Diverged);
+    assert!(session.export(Which::Tuned, Unproved::Refuse, "").is_err(), "there was no good model to keep");
+
+    let recovery = Recovery { stages: vec![Stage::BatchNorm], ..Recovery::default() };
+    let failed = block_on(session.tune(&TuneOptions { recovery, ..wild }, &Notes::new())).unwrap_err();
+    assert!(failed.message().contains("before the first step, is kept"), "{failed}");
+    let kept = block_on(session.evaluate(Which::Tuned, Some(100), &Notes::new())).unwrap();
+    assert!(kept.loss.is_finite(), "{kept:?}");
 }

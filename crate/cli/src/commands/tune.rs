@@ -5,13 +5,18 @@ use crate::args::Tune;
 use crate::files;
 use crate::table::count;
 use crate::terminal::Terminal;
-use lopper_pipeline::{DataOptions, DeviceInfo, Result, Stage, TuneOptions, TuneSummary, Unproved, Which, block_on};
+use lopper_pipeline::{
+    DataOptions, DeviceInfo, Error, Recovery, Result, Rules, Session, Stage, TuneOptions, TuneSummary, Unproved, Which,
+    block_on,
+};
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct Outcome<'a> {
     #[serde(flatten)]
     summary: &'a TuneSummary,
+    /// Shares of right answers on the test images, before and now.
+    tested: [Option<f64>; 2],
     device: &'a DeviceInfo,
     recipe: serde_json::Value,
 }
@@ -25,8 +30,8 @@ pub fn run(args: &Tune) -> Result<()> {
         batch: args.batch,
         seed: args.seed,
         resume: false,
-        recover: args.recover.clone(),
-        recover_images: args.recover_images,
+        recovery: Recovery { stages: args.recover.clone(), images: args.recover_images },
+        rules: rules(args),
     };
     options.check()?;
     files::guard(&args.output, &[&args.model, &args.data], args.force)?;
@@ -37,37 +42,99 @@ pub fn run(args: &Tune) -> Result<()> {
     }
     let terminal = Terminal::new();
     let device = block_on(session.device(args.device))?;
-    let data =
-        DataOptions { normalize: args.normalize.clone(), seed: args.seed, validation: Some(0.1), test: Some(0.0) };
+    let data = DataOptions {
+        normalize: args.normalize.clone(),
+        seed: args.seed,
+        validation: Some(args.validation),
+        test: Some(args.test),
+    };
     block_on(session.load_data(&files::name(&args.data), files::images(&args.data)?, &data, &terminal))
         .map_err(|e| e.at(args.data.display()))?;
-    let summary = block_on(session.tune(&options, &terminal))?;
+    let summary = match block_on(session.tune(&options, &terminal)) {
+        Ok(summary) => summary,
+        Err(e) => {
+            terminal.clear();
+            return Err(keep_last_good(&session, args, e));
+        }
+    };
+    // The only look at the test images: what was cut, and what is written.
+    let tested = if args.test > 0.0 {
+        [Which::Original, Which::Tuned].map(|w| block_on(session.evaluate(w, None, &terminal)).ok().map(|e| e.top1))
+    } else {
+        [None; 2]
+    };
     terminal.clear();
     let result = session.export(Which::Tuned, Unproved::Allow, "")?;
     files::write_pieces(&args.output, &result.model)?;
     if args.json {
         let recipe = serde_json::from_str(&result.recipe).unwrap_or_default();
-        return print_json(&Outcome { summary: &summary, device: &device, recipe });
+        return print_json(&Outcome { summary: &summary, tested, device: &device, recipe });
     }
     println!("{} -> {}", args.model.display(), args.output.display());
+    show(&summary);
+    if let [Some(before), Some(after)] = tested.map(|t| t.map(percent)) {
+        println!("test        {before} before, {after} now");
+    }
+    println!("device      {} ({})", device.name, device.why);
+    Ok(())
+}
+
+fn rules(args: &Tune) -> Rules {
+    Rules {
+        optimizer: args.optimizer,
+        momentum: args.momentum,
+        nesterov: args.nesterov,
+        weight_decay: args.weight_decay,
+        decay: args.decay,
+        clip: args.clip,
+        schedule: args.schedule,
+        warmup: args.warmup,
+        label_smoothing: args.label_smoothing,
+        augmentation: args.augment.clone().map(|a| a.0),
+        batch_norm: args.batch_norm,
+        accumulate: args.accumulate,
+        loss: args.loss,
+        temperature: args.temperature,
+        teacher_share: args.teacher_share,
+    }
+}
+
+/// Writes the model that a failed run left beside where the tuned one should have gone, and says so.
+fn keep_last_good(session: &Session, args: &Tune, e: Error) -> Error {
+    let Ok(result) = session.export(Which::Tuned, Unproved::Allow, "") else { return e };
+    let place = args.output.with_extension("last-good.onnx");
+    match files::write_pieces(&place, &result.model) {
+        Ok(()) => Error::new(e.code(), format!("{} in {}", e.message(), place.display())),
+        Err(unwritten) => Error::new(e.code(), format!("{}, but it is lost: {}", e.message(), unwritten.message())),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} % right", 100.0 * share)
+}
+
+fn show(summary: &TuneSummary) {
+    let right =
+        |top1: Option<f64>| top1.map_or_else(String::new, |t| format!(", {} on the validation images", percent(t)));
+    if let Some(top1) = summary.before_top1 {
+        println!("before      {} on the validation images", percent(top1));
+    }
     for stage in &summary.stages {
         let name = match stage.stage {
             Stage::Bias => "bias",
             Stage::Lstsq => "lstsq",
             Stage::BatchNorm => "batchnorm",
         };
-        let right = stage
-            .validation_top1
-            .map_or_else(String::new, |t| format!(", {:.2} % right on the validation images", 100.0 * t));
-        println!("{name:11} {:.1} s{right}", stage.seconds);
+        println!("{name:11} {:.1} s{}", stage.seconds, right(stage.validation_top1));
     }
     println!("steps       {} in {:.1} s", count(summary.steps as u64), summary.seconds);
+    if summary.parts > 1 {
+        println!("memory      each batch was taken in {} parts", summary.parts);
+    }
     if summary.steps > 0 {
         println!("loss        {:.4}", summary.loss);
     }
-    if let Some(top1) = summary.validation_top1 {
-        println!("validation  {:.2} % right", 100.0 * top1);
+    if let Some(epoch) = summary.best_epoch {
+        println!("best        epoch {epoch}{}", right(summary.validation_top1));
     }
-    println!("device      {} ({})", device.name, device.why);
-    Ok(())
 }

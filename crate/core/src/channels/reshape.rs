@@ -16,12 +16,13 @@ struct Run {
 /// The layout of a reshaped value.
 pub fn reshape(cx: &mut ChannelContext<'_>, mut layout: Layout, from: &[Dim], to: &[Dim]) -> Layout {
     let runs = runs(from, to);
+    let last: Vec<Bundle> = runs.iter().filter_map(|run| move_last(cx, &mut layout, run, from, to)).collect();
     for run in &runs {
         if run.input.len() != 1 || run.output.len() != 1 {
             prepare(cx, &mut layout, run, from, to);
         }
     }
-    let mut out = Layout::default();
+    let mut out = Layout::from(last);
     for bundle in layout.bundles {
         let moved = runs.iter().try_fold(bundle, |b, run| move_bundle(b, run, from, to));
         if let Some(bundle) = moved {
@@ -39,6 +40,31 @@ fn unmark(mut b: Bundle) -> Bundle {
         *axis -= MARK.min(*axis);
     }
     b
+}
+
+/// Takes the bundle of a run's last axis out of the layout and gives it to the last axis of the output, where other lengths of
+/// the run are open, such as a batch that is merged with heads. Positions count from the back, so they are known if one length
+/// divides the other: heads that an open axis holds lose the same positions.
+fn move_last(cx: &mut ChannelContext<'_>, layout: &mut Layout, run: &Run, from: &[Dim], to: &[Dim]) -> Option<Bundle> {
+    let open =
+        |dims: &[Dim], r: &Range<usize>| dims.get(r.clone()).is_some_and(|d| d.iter().any(|d| d.length().is_none()));
+    if !open(from, &run.input) {
+        return None;
+    }
+    let (axis, to_axis) = (run.input.end.checked_sub(1)?, run.output.end.checked_sub(1)?);
+    let (old, new) = (from.get(axis)?.length()?, to.get(to_axis)?.length()?);
+    let at = layout.index_of(axis)?;
+    let bundle = layout.bundles.get(at).filter(|b| b.axes == [axis] && old.max(new) <= MAX_POSITIONS)?.clone();
+    let ids = if new > 1 && old.checked_rem(new) == Some(0) {
+        let rows = Bundle::joint(vec![0, 1], vec![old / new, new], bundle.ids, bundle.zero);
+        cx.collapsed(&rows, 0).ids
+    } else if old > 1 && new.checked_rem(old) == Some(0) {
+        bundle.ids.iter().copied().cycle().take(new).collect()
+    } else {
+        return None;
+    };
+    layout.bundles.remove(at);
+    Some(Bundle::single(to_axis, ids, bundle.zero))
 }
 
 /// Leaves at most one bundle in a run, and none where a length of the run is not known.

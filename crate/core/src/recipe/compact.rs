@@ -94,6 +94,14 @@ const WORDS: &[&str] = &[
     "std",
     "gaussian",
     "lamp",
+    "optimizer",
+    "sgd",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+    "warmup",
+    "temperature",
+    "teacher_share",
 ];
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -1,6 +1,7 @@
 //! The order in which images are seen, and the small changes made to them while training.
 
 use super::random::SplitMix64;
+use std::ops::Range;
 
 /// Separates this use of a seed from the split and from augmentation.
 const STREAM: u64 = 0x4241_5443_4800_0001;
@@ -83,14 +84,17 @@ impl Iterator for Batches {
     }
 }
 
-/// Random shifts and mirror images: the picture is padded with black, a window of its own size is cut from it, and
-/// half of the windows are mirrored left to right. What an image gets depends only on seed, epoch and image.
+/// Random shifts, mirror images and holes: the picture is padded with black, a window of its own size is cut from it,
+/// half of the windows are mirrored left to right, and a square of each is set to zero (cutout; DeVries and Taylor
+/// 2017). What an image gets depends only on seed, epoch and image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Augment {
     /// Pixels of black on every side.
     pub padding: u32,
     /// Whether to mirror half of the images.
     pub flip: bool,
+    /// Side of the square that is set to zero; what of it lies outside of the window is lost.
+    pub cutout: u32,
     /// The seed of the run.
     pub seed: u64,
     /// Which pass over the data this is, from 0.
@@ -100,25 +104,37 @@ pub struct Augment {
 impl Augment {
     /// What CIFAR training usually does: padding 4 and mirroring.
     pub fn new(seed: u64, epoch: u64) -> Self {
-        Self { padding: 4, flip: true, seed, epoch }
+        Self { padding: 4, flip: true, cutout: 0, seed, epoch }
     }
 
     /// The change for one image.
-    pub(super) fn draw(&self, image: u32) -> Shift {
+    pub(super) fn draw(&self, image: u32, rows: usize, columns: usize) -> Shift {
         let mut random = SplitMix64::keyed(&[AUGMENT_STREAM, self.seed, self.epoch, u64::from(image)]);
         let places = 2 * u64::from(self.padding) + 1;
         let mut offset = || random.below(places) as isize - self.padding as isize;
         let (down, right) = (offset(), offset());
-        Shift { down, right, mirror: self.flip && random.below(2) == 1 }
+        let mirror = self.flip && random.below(2) == 1;
+        // Drawn last, so that the window of an image does not depend on whether it gets a hole.
+        let hole = (self.cutout > 0).then(|| {
+            let mut span = |length: usize| {
+                let middle = random.below(length as u64) as usize;
+                let half = self.cutout as usize / 2;
+                middle.saturating_sub(half)..(middle + self.cutout as usize - half).min(length)
+            };
+            [span(rows), span(columns)]
+        });
+        Shift { down, right, mirror, hole }
     }
 }
 
-/// The window starts `down` rows below and `right` columns right of the picture's corner, then is mirrored or not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The window starts `down` rows below and `right` columns right of the picture's corner, then is mirrored or not, and
+/// rows and columns of the hole are set to zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shift {
     pub down: isize,
     pub right: isize,
     pub mirror: bool,
+    pub hole: Option<[Range<usize>; 2]>,
 }
 
 #[cfg(test)]
@@ -163,13 +179,13 @@ mod tests {
 
     #[test]
     fn shifts_stay_within_the_padding_and_use_all_of_it() {
-        let drawn: Vec<Shift> = (0..2000).map(|image| Augment::new(1, 0).draw(image)).collect();
+        let drawn: Vec<Shift> = (0..2000).map(|image| Augment::new(1, 0).draw(image, 32, 32)).collect();
         for value in -4..=4 {
             assert!(drawn.iter().any(|shift| shift.down == value) && drawn.iter().any(|shift| shift.right == value));
         }
         assert!(drawn.iter().all(|shift| shift.down.abs() <= 4 && shift.right.abs() <= 4));
         let mirrored = drawn.iter().filter(|shift| shift.mirror).count();
         assert!((900..1100).contains(&mirrored), "{mirrored}");
-        assert_ne!(drawn, (0..2000).map(|image| Augment::new(1, 1).draw(image)).collect::<Vec<_>>());
+        assert_ne!(drawn, (0..2000).map(|image| Augment::new(1, 1).draw(image, 32, 32)).collect::<Vec<_>>());
     }
 }

@@ -55,15 +55,15 @@ impl Dataset {
         let size = self.height * self.width * self.channels;
         let mut images = vec![0.0; size * indices.len()];
         for (&index, out) in indices.iter().zip(images.chunks_exact_mut(size)) {
-            let shift = augment.map(|augment| augment.draw(index)).unwrap_or_default();
-            self.write(index, &scales, shift, out)?;
+            let shift = augment.map(|augment| augment.draw(index, self.height, self.width)).unwrap_or_default();
+            self.write(index, &scales, &shift, out)?;
         }
         let labels = self.labels().map(|_| indices.iter().filter_map(|&index| self.label(index)).collect());
         Ok(Batch { images, shape: [indices.len(), self.channels, self.height, self.width], labels })
     }
 
     /// Writes one image as planes.
-    fn write(&self, index: u32, scales: &[Scale], shift: Shift, out: &mut [f32]) -> Result<()> {
+    fn write(&self, index: u32, scales: &[Scale], shift: &Shift, out: &mut [f32]) -> Result<()> {
         let (rows, columns, channels) = (self.height, self.width, self.channels);
         let size = rows * columns * channels;
         let missing = || Error::new(Code::Usage, format!("there is no image {index}; the data have {}", self.count));
@@ -97,7 +97,7 @@ impl Dataset {
 }
 
 /// Fills one plane with the window that `shift` asks for; `read` writes a whole stored row.
-fn fill(plane: &mut [f32], columns: usize, shift: Shift, black: f32, read: impl Fn(&mut [f32], usize)) {
+fn fill(plane: &mut [f32], columns: usize, shift: &Shift, black: f32, read: impl Fn(&mut [f32], usize)) {
     let rows = plane.len() / columns;
     for (at, row) in plane.chunks_exact_mut(columns).enumerate() {
         match at.checked_add_signed(shift.down).filter(|&from| from < rows) {
@@ -109,6 +109,9 @@ fn fill(plane: &mut [f32], columns: usize, shift: Shift, black: f32, read: impl 
         }
         if shift.mirror {
             row.reverse();
+        }
+        if let Some([_, columns]) = shift.hole.as_ref().filter(|[rows, _]| rows.contains(&at)) {
+            row.iter_mut().take(columns.end).skip(columns.start).for_each(|value| *value = 0.0);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Activations and arithmetic that work element by element.
 
-use super::{Call, Forward, Mode, bad_attribute, host, one, unsupported};
+use super::{Call, Forward, bad_attribute, host, one, unsupported};
 use crate::tensor::{DeviceTensor, Kind, broadcast, by_rank, count, pad_rank};
 use crate::value::{HostData, HostTensor, Value};
 use burn::tensor::{Distribution, Tensor, activation};
@@ -306,7 +306,7 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<Value>> {
     if !(0.0..1.0).contains(&ratio) {
         return Err(bad_attribute(format!("a dropout ratio of {ratio}")));
     }
-    let train = matches!(call.mode, Mode::Train(_));
+    let train = call.mode.trains();
     if !train && call.has(2) && call.host(2)?.data.to_bool().contains(&true) {
         return Err(unsupported("training_mode outside of training: export the model for inference"));
     }

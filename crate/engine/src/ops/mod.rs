@@ -128,6 +128,15 @@ pub(crate) enum Mode {
     Infer,
     /// Statistics of the batch, which are collected here, and dropout.
     Train(Vec<Statistics>),
+    /// Running statistics, and dropout.
+    Frozen,
+}
+
+impl Mode {
+    /// Whether slopes are wanted and dropout drops.
+    pub(crate) fn trains(&self) -> bool {
+        !matches!(self, Mode::Infer)
+    }
 }
 
 /// One node that is about to run: its attributes and inputs, and where it runs.
@@ -226,7 +235,7 @@ impl<'a> Call<'a> {
     pub(crate) fn contents(&self, value: &Value) -> Result<HostTensor> {
         match value {
             Value::Host(h) => Ok(h.tensor.clone()),
-            Value::Device(_) if matches!(self.mode, Mode::Train(_)) => {
+            Value::Device(_) if self.mode.trains() => {
                 Err(unsupported("training through what depends on the contents of the data"))
             }
             Value::Device(t) => t.now().ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! Regions and sampling grids: RoiAlign, NonMaxSuppression, GridSample, AffineGrid.
 
 use super::pick::{list, made};
-use super::{Call, Forward, Mode, array, bad_shape, length, lengths, one, unsupported};
+use super::{Call, Forward, array, bad_shape, length, lengths, one, unsupported};
 use crate::tensor::{DeviceTensor, count};
 use crate::value::{HostTensor, Value};
 use burn::tensor::Tensor;
@@ -204,7 +204,7 @@ fn grid_sample(call: &mut Call<'_>) -> Result<Vec<Value>> {
     }
     // burn's kernel has one way of sampling and no slope of its own.
     let plain = space.len() == 2 && matches!(mode, InterpolateMode::Bilinear);
-    if !plain || matches!(call.mode, Mode::Train(_)) {
+    if !plain || call.mode.trains() {
         return super::sample::places(x, grid, &mode, &padding_mode, align_corners);
     }
     let options = GridSampleOptions { mode, padding_mode, align_corners };

@@ -2,14 +2,13 @@
 //! constant part of He, Channel Pruning, ICCV 2017).
 
 use super::pairs::{Constant, Pair, Side, pairs};
+use super::updated;
 use crate::batch::Control;
 use crate::device::Device;
 use crate::score::Sample;
-use crate::stored;
-use crate::train::write;
 use crate::value::HostTensor;
 use crate::verify::MaskedSlices;
-use lopper_core::onnx::{Model, Tensor as Stored};
+use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
 use std::collections::HashSet;
 
@@ -42,11 +41,7 @@ pub async fn compensate(
             return Err(Error::new(Code::Cancelled, "compensation was cancelled"));
         }
     }
-    let mut model = stored::inlined(cut, updates.iter().map(|(name, _)| name.as_str()))?;
-    for (name, tensor) in &updates {
-        write(&mut model, &Stored::from_f32(name.clone(), tensor.dims.clone(), tensor.as_f32().unwrap_or_default()))?;
-    }
-    Ok(model)
+    updated(cut, &updates)
 }
 
 /// The new constant of a layer, if it lost inputs and has a place for one.

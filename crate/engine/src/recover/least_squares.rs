@@ -4,15 +4,14 @@
 
 use super::pairs::{Constant, Pair, Side, pairs};
 use super::rows::{Layout, chosen};
+use super::updated;
 use crate::batch::Control;
 use crate::device::Device;
 use crate::score::Sample;
-use crate::stored;
-use crate::train::write;
 use crate::value::HostTensor;
 use crate::verify::MaskedSlices;
 use lopper_core::graph::{NodeId, ValueId};
-use lopper_core::onnx::{Model, Tensor as Stored};
+use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
 use lopper_kernels::{products, solve};
 
@@ -21,7 +20,8 @@ use lopper_kernels::{products, solve};
 pub struct Refit {
     /// What is added to the diagonal of the normal equations, as a share of its mean.
     pub ridge: f64,
-    /// At most so many rows (positions of images) a layer; a layer with many inputs gets [`ROWS_A_COLUMN`] for each.
+    /// At most so many rows (positions of images) a layer, all groups together; each group gets at least [`ROWS_A_COLUMN`] for
+    /// each of its inputs.
     pub rows: usize,
     /// Chooses the rows.
     pub seed: u64,
@@ -72,11 +72,7 @@ pub async fn refit(
         }
         now.step(step)?;
     }
-    let mut model = stored::inlined(cut, updates.iter().map(|(name, _)| name.as_str()))?;
-    for (name, tensor) in &updates {
-        write(&mut model, &Stored::from_f32(name.clone(), tensor.dims.clone(), tensor.as_f32().unwrap_or_default()))?;
-    }
-    Ok(model)
+    updated(cut, &updates)
 }
 
 impl Pair {
@@ -90,9 +86,10 @@ impl Pair {
     ) -> Result<Vec<(String, HostTensor)>> {
         let graph = now.network.graph();
         let Some(weight) = graph.values[self.layer.weight].tensor.clone() else { return Ok(Vec::new()) };
-        let Some(rows) = self.rows(original, now, &weight.dims, settings, key).await? else { return Ok(Vec::new()) };
+        let Some(groups) = self.rows(original, now, &weight.dims, settings, key).await? else { return Ok(Vec::new()) };
         let constant = !matches!(self.constant, Constant::Nowhere);
-        let Some(fit) = fit(rows, settings.ridge, constant) else { return Ok(Vec::new()) };
+        let fits: Option<Vec<Fit>> = groups.into_iter().map(|rows| fit(rows, settings.ridge, constant)).collect();
+        let Some(fit) = fits.map(joined) else { return Ok(Vec::new()) };
         let name = |value: ValueId| graph.values[value].name.clone();
         let mut out = vec![(self.layer.weight, HostTensor::f32(weight.dims.clone(), self.laid(&weight.dims, &fit))?)];
         let constants = |values: Vec<f32>| HostTensor::f32(vec![values.len()], values);
@@ -121,7 +118,7 @@ impl Pair {
         (0..columns).flat_map(|c| (0..filters).map(move |f| at(c, f))).collect()
     }
 
-    /// Rows of what the cut network gives the layer, with what the original made there.
+    /// For each group, rows of what the cut network gives the layer, with what the original made there.
     async fn rows(
         &self,
         original: &Side,
@@ -129,16 +126,17 @@ impl Pair {
         weight: &[usize],
         settings: &Refit,
         key: u64,
-    ) -> Result<Option<Rows>> {
+    ) -> Result<Option<Vec<Rows>>> {
         let node = &now.network.graph().nodes[self.layer.node];
         let Some(made) = original.network.graph().nodes[self.before.node].output(0) else { return Ok(None) };
         let scale = self.scale(now);
-        let mut rows = Rows { x: Vec::new(), y: Vec::new(), columns: 0, filters: self.filters.len() };
+        let mut groups: Vec<Rows> = Vec::new();
         for batch in 0..now.runs.len() {
             let (x, y) = (now.read(batch, self.layer.input.0).await?, original.read(batch, made).await?);
             let (Some(x), Some(y)) = (x, y) else { return Ok(None) };
             let Some(layout) = Layout::of(node, &x.dims, weight)? else { return Ok(None) };
-            rows.columns = layout.columns();
+            let each = self.filters.len() / layout.groups().max(1);
+            groups.resize_with(layout.groups(), || Rows::new(layout.columns(), each));
             let others = match self.other {
                 Some([here, there]) => now.read(batch, here).await?.zip(original.read(batch, there).await?),
                 None => None,
@@ -146,9 +144,12 @@ impl Pair {
             let others = others.filter(|(_, there)| there.dims == y.dims);
             let (xs, ys) = (x.as_f32().unwrap_or_default(), y.as_f32().unwrap_or_default());
             let all = ys.len() / self.filters_before(&y.dims).max(1);
-            let wanted = settings.rows.max(ROWS_A_COLUMN * rows.columns).div_ceil(now.runs.len());
+            let most = (settings.rows / layout.groups().max(1)).max(ROWS_A_COLUMN * layout.columns());
+            let wanted = most.div_ceil(now.runs.len());
             for row in chosen(layout.count(xs.len()).min(all), wanted, &[settings.seed, key, batch as u64]) {
-                layout.row(xs, row, &mut rows.x);
+                for (group, rows) in groups.iter_mut().enumerate() {
+                    layout.row(xs, group, row, &mut rows.x);
+                }
                 for (now, (&before, scale)) in self.filters.iter().zip(&scale).enumerate() {
                     let mut value = layout.output(ys, self.filters_before(&y.dims), row, before);
                     if let Some((here, there)) = &others {
@@ -157,11 +158,13 @@ impl Pair {
                             - layout.output(here, self.filters.len(), row, now);
                         value += lost * scale;
                     }
-                    rows.y.push(value);
+                    if let Some(rows) = groups.get_mut(now / each.max(1)) {
+                        rows.y.push(value);
+                    }
                 }
             }
         }
-        Ok(Some(rows))
+        Ok(Some(groups))
     }
 
     fn filters_before(&self, made: &[usize]) -> usize {
@@ -188,6 +191,22 @@ struct Rows {
     y: Vec<f32>,
     columns: usize,
     filters: usize,
+}
+
+impl Rows {
+    fn new(columns: usize, filters: usize) -> Self {
+        Self { x: Vec::new(), y: Vec::new(), columns, filters }
+    }
+}
+
+/// The fits of all groups as one: a group's filters follow those of the group before.
+fn joined(fits: Vec<Fit>) -> Fit {
+    let mut all = Fit { weights: Vec::new(), constant: Vec::new() };
+    for fit in fits {
+        all.weights.extend(fit.weights);
+        all.constant.extend(fit.constant);
+    }
+    all
 }
 
 /// Weights by filter and column, and a constant a filter.

@@ -125,7 +125,7 @@ pub(super) fn pairs(original: &Graph, cut: &Graph, mask: &[MaskedSlices]) -> Has
     let mut seen = HashSet::new();
     let all = layers(cut);
     let shared: HashSet<ValueId> = all.iter().map(|l| l.weight).filter(|w| !seen.insert(*w)).collect();
-    let own = all.into_iter().filter(|l| l.groups == 1 && !shared.contains(&l.weight));
+    let own = all.into_iter().filter(|l| !shared.contains(&l.weight));
     own.filter_map(|layer| {
         let before = by_name.get(cut.values[layer.weight].name.as_str())?;
         let [before] = before.as_slice() else { return None };

@@ -9,18 +9,18 @@ use lopper_kernels::Geometry;
 /// How rows lie in a layer's input and output.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Layout {
-    /// A convolution without groups: a row for every position of every image, channels outermost.
+    /// A convolution: for each of its groups, a row for every position of every image, channels outermost.
     Window(Geometry),
     /// The last axis is the row.
     Last { columns: usize },
 }
 
 impl Layout {
-    /// From the shapes of a layer's input and weights; nothing for layers that are not refitted: groups, three axes,
-    /// transposed inputs or scaled outputs.
+    /// From the shapes of a layer's input and weights; nothing for layers that are not refitted: three axes, transposed
+    /// inputs or scaled outputs.
     pub(super) fn of(node: &Node, x: &[usize], w: &[usize]) -> Result<Option<Self>> {
         Ok(match node.op_type.as_str() {
-            "Conv" => ops::geometry(node, x, w)?.filter(|g| g.groups == 1).map(Self::Window),
+            "Conv" => ops::geometry(node, x, w)?.map(Self::Window),
             "Gemm" | "MatMul" => {
                 let plain = node.int("transA").unwrap_or(0) == 0
                     && [node.float("alpha"), node.float("beta")].iter().all(|v| v.unwrap_or(1.0) == 1.0);
@@ -38,6 +38,14 @@ impl Layout {
         }
     }
 
+    /// Groups, each with rows and filters of its own.
+    pub(super) fn groups(&self) -> usize {
+        match self {
+            Self::Window(g) => g.groups,
+            Self::Last { .. } => 1,
+        }
+    }
+
     /// Rows of an input of so many numbers.
     pub(super) fn count(&self, numbers: usize) -> usize {
         match self {
@@ -46,8 +54,8 @@ impl Layout {
         }
     }
 
-    /// Appends one row of the input.
-    pub(super) fn row(&self, x: &[f32], row: usize, to: &mut Vec<f32>) {
+    /// Appends one row of a group's input.
+    pub(super) fn row(&self, x: &[f32], group: usize, row: usize, to: &mut Vec<f32>) {
         let g = match self {
             Self::Last { columns } => {
                 to.extend(x.get(row * columns..(row + 1) * columns).unwrap_or_default());
@@ -58,8 +66,8 @@ impl Layout {
         let positions = g.output[0] * g.output[1];
         let (image, at) = (row / positions, row % positions);
         let [top, left] = [at / g.output[1] * g.stride[0], at % g.output[1] * g.stride[1]];
-        for channel in 0..g.channels {
-            let plane = (image * g.channels + channel) * g.input[0] * g.input[1];
+        for channel in group * g.channels..(group + 1) * g.channels {
+            let plane = (image * g.groups * g.channels + channel) * g.input[0] * g.input[1];
             for ky in 0..g.kernel[0] {
                 let y = (top + ky * g.dilation[0]).checked_sub(g.begin[0]).filter(|y| *y < g.input[0]);
                 for kx in 0..g.kernel[1] {

@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::ops::Mode;
 use crate::run::{Network, Slot};
 use crate::tensor::{DeviceTensor, by_rank};
-use crate::train::{cross_entropy, gradient_of};
+use crate::train::{gradient_of, mean_cross_entropy};
 use crate::value::{HostTensor, Value};
 use burn::tensor::{Gradients, Tensor};
 use lopper_core::graph::{Graph, Origin, ValueId};
@@ -132,7 +132,7 @@ impl Pass {
             return Ok(());
         }
         let logits = output.ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?.on(device)?;
-        let loss = cross_entropy(logits, batch, network.device())?;
+        let loss = mean_cross_entropy(logits, batch, network.device())?;
         let mut gradients = loss.backward();
         let (parts, numbers) = self.reduced(gates, leaves, slopes.unwrap_or_default(), &mut gradients)?;
         for (part, numbers) in parts.into_iter().zip(read_all(numbers).await?) {

@@ -5,10 +5,9 @@
 //! for bit: the product that the network ran with becomes the parameter.
 
 use super::penalty::stranger;
-use super::{Parameter, Trainer, gradient_of, put};
+use super::{Parameter, Trainer, put};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::HostTensor;
-use burn::tensor::Gradients;
 use lopper_core::{Code, Error, Result};
 
 /// What a gate is made on.
@@ -120,9 +119,9 @@ impl Trainer {
     }
 
     /// Scores gates by their gradients and moves them.
-    pub(super) fn move_gates(&mut self, leaves: Vec<DeviceTensor>, gradients: &mut Gradients, rate: f64) -> Result<()> {
-        for (gate, leaf) in self.gates.iter_mut().zip(leaves) {
-            let Some(gradient) = gradient_of(leaf, gradients)? else { continue };
+    pub(super) fn move_gates(&mut self, gradients: Vec<Option<DeviceTensor>>, rate: f64) -> Result<()> {
+        for (gate, gradient) in self.gates.iter_mut().zip(gradients) {
+            let Some(gradient) = gradient else { continue };
             let own = gradient.clone().float::<1>()? * gate.parameter.tensor.clone().float::<1>()?;
             gate.score = Some(match gate.score.take() {
                 Some(sum) => (sum.float::<1>()? + own.abs()).into(),

@@ -1,11 +1,15 @@
 //! Training: forward with the statistics of the batch, backward, and a step of the optimiser.
 
 mod checkpoint;
+mod clip;
 mod gates;
+mod lesson;
+mod loss;
 mod optimizer;
 mod parameters;
 mod penalty;
 mod schedule;
+mod teacher;
 
 use crate::batch::{Control, Ended, Labelled};
 use crate::device::Device;
@@ -14,12 +18,16 @@ use crate::run::{Network, Slot};
 use crate::stored;
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::{HostTensor, Value};
-use burn::tensor::{Gradients, Tensor, TensorData, activation};
+use burn::tensor::{Gradients, Tensor};
 use lopper_core::onnx::{Model, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
+use teacher::Teacher;
 
 pub use checkpoint::Memory;
 pub use gates::GateSite;
+pub use lesson::{Lesson, Target};
+pub use loss::Loss;
+pub(crate) use loss::mean_cross_entropy;
 pub use optimizer::Optimizer;
 pub(crate) use parameters::write;
 pub use penalty::Pull;
@@ -36,6 +44,30 @@ pub struct Settings {
     pub schedule: Schedule,
     /// For dropout.
     pub seed: u64,
+    /// What is made small.
+    pub loss: Loss,
+    /// Whether biases and the scales of norms decay, too.
+    pub decay_all: bool,
+    /// The most that the norm of all gradients together may be.
+    pub clip: Option<f32>,
+    /// Whether BatchNormalization keeps its running statistics and normalises by them.
+    pub frozen_statistics: bool,
+}
+
+impl Default for Settings {
+    /// SGD with Nesterov's momentum 0.9 and a decay of 5e-4 at a constant rate of 0.02.
+    fn default() -> Self {
+        Self {
+            optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 },
+            rate: 0.02,
+            schedule: Schedule::Constant,
+            seed: 0,
+            loss: Loss::default(),
+            decay_all: true,
+            clip: None,
+            frozen_statistics: false,
+        }
+    }
 }
 
 /// A parameter that training moves, and what the optimiser remembers of it.
@@ -44,6 +76,8 @@ struct Parameter {
     name: String,
     slot: Slot,
     tensor: DeviceTensor,
+    /// Whether the optimiser's decay is for it.
+    decays: bool,
     /// The momentum of SGD or the first moment of AdamW.
     first: Option<DeviceTensor>,
     /// The second moment of AdamW.
@@ -56,7 +90,7 @@ struct Parameter {
 
 impl Parameter {
     fn new(name: String, slot: Slot, tensor: DeviceTensor) -> Self {
-        Self { name, slot, tensor, first: None, second: None, pull: None, frozen: false }
+        Self { name, slot, tensor, decays: true, first: None, second: None, pull: None, frozen: false }
     }
 
     /// One step at a rate, the step being counted from 1.
@@ -85,12 +119,12 @@ pub struct Trainer {
     statistics: Vec<(String, Slot)>,
     /// Everything that nodes read from outside the data, by slot.
     constants: Vec<Option<Value>>,
+    teacher: Option<Teacher>,
     steps: usize,
     unread: Vec<Tensor<1>>,
     gates: Vec<gates::Gate>,
     /// What factors of penalties are multiplied by.
     strength: f32,
-    fixed_statistics: bool,
 }
 
 /// What a caller of [`Trainer::fit`] sees after each step.
@@ -110,12 +144,15 @@ impl Trainer {
     /// # Errors
     /// When the model cannot be run, has no parameters to train, or holds them in half precision.
     pub fn new(model: &Model, device: &Device, settings: Settings) -> Result<Self> {
-        let network = Network::load_for_training(model, device)?;
+        let whole = settings.loss.compares_all();
+        let load = if whole { Network::load_whole_for_training } else { Network::load_for_training };
+        let network = load(model, device)?;
         let mut constants = network.constants().to_vec();
         let mut parameters = Vec::new();
-        for (name, slot) in parameters::trainable(network.graph())? {
-            let tensor = upload(&mut constants, slot, device)?;
-            parameters.push(Parameter::new(name, slot, tensor));
+        for found in parameters::trainable(network.graph())? {
+            let tensor = upload(&mut constants, found.slot, device)?;
+            let decays = settings.decay_all || found.mixes;
+            parameters.push(Parameter { decays, ..Parameter::new(found.name, found.slot, tensor) });
         }
         if parameters.is_empty() {
             return Err(Error::new(Code::Unsupported, "the model holds no parameters that could be trained"));
@@ -132,12 +169,30 @@ impl Trainer {
             parameters,
             statistics,
             constants,
+            teacher: None,
             steps: 0,
             unread: Vec::new(),
             gates: Vec::new(),
             strength: 1.0,
-            fixed_statistics: false,
         })
+    }
+
+    /// Names the model whose answers are to be learnt.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn learn_from(&mut self, original: &Model) -> Result<()> {
+        self.teacher = Some(Teacher::new(original, self.network.device(), self.settings.loss.compares_all())?);
+        Ok(())
+    }
+
+    /// Asks the teacher ahead of time. The images of all calls, in their order, are what [`Lesson::answers`] counts.
+    ///
+    /// # Errors
+    /// When there is no teacher, or the images do not fit it.
+    pub fn ask_ahead(&mut self, input: &HostTensor) -> Result<()> {
+        let teacher = self.teacher.as_mut();
+        teacher.ok_or_else(|| Error::new(Code::Usage, "there is no uncut model to ask: name it"))?.answer_ahead(input)
     }
 
     /// Steps done.
@@ -160,34 +215,100 @@ impl Trainer {
     /// # Errors
     /// When the batch does not fit the network, or the device fails.
     pub fn step(&mut self, batch: &Labelled) -> Result<()> {
-        let leaves = self.leaves()?;
-        let gates = self.multiply_by_gates(&leaves)?;
-        let input = Value::from(HostTensor::f32(batch.dims.clone(), batch.images.clone())?);
-        let inputs = vec![(self.network.only_input()?, input)];
-        let mut mode = if self.fixed_statistics { Mode::Infer } else { Mode::Train(Vec::new()) };
-        let output = self.network.forward(inputs, &self.constants, &mut mode)?.into_iter().next();
-        let logits = output
-            .ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?
-            .on(self.network.device().inner())?;
-        let loss = cross_entropy(logits, batch, self.network.device())?;
-        let mut gradients = loss.backward();
-        self.unread.push(loss.inner());
+        self.learn(vec![batch.clone().into()])
+    }
+
+    /// One step on a batch in one or more parts, whose gradients are added up; each has statistics of its own.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn learn(&mut self, parts: Vec<Lesson>) -> Result<()> {
+        let images: usize = parts.iter().map(Lesson::images).sum();
+        let mut gradients: Vec<Option<DeviceTensor>> = vec![None; self.parameters.len() + self.gates.len()];
+        let mut losses = Vec::with_capacity(parts.len());
+        for part in parts {
+            let share = part.images() as f64 / images.max(1) as f64;
+            losses.push(self.add_gradients(part, share, &mut gradients)?);
+        }
         let rate = self.rate();
         self.steps += 1;
-        for (parameter, leaf) in self.parameters.iter_mut().zip(leaves) {
-            put(&mut self.constants, parameter.slot, None);
-            if parameter.frozen {
-                continue;
-            }
-            if let Some(gradient) = gradient_of(leaf, &mut gradients)? {
+        if let Some(most) = self.settings.clip {
+            clip::clip(&mut gradients, most)?;
+        }
+        let of_gates = gradients.split_off(self.parameters.len());
+        for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
+            if let Some(gradient) = gradient {
                 parameter.advance(&self.settings.optimizer, gradient, (rate, self.steps), self.strength)?;
             }
         }
-        self.move_gates(gates, &mut gradients, rate)?;
+        self.move_gates(of_gates, rate)?;
+        self.unread.push(Tensor::cat(losses, 0).sum());
+        self.network.device().flush()
+    }
+
+    /// The mean loss over lessons as inference has it: nothing moves. One wait for the device, at the end.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`]; [`Code::Cancelled`] when the caller says stop.
+    pub async fn judge(
+        &mut self,
+        lessons: impl IntoIterator<Item = Result<Lesson>>,
+        mut on_batch: impl AsyncFnMut() -> Control,
+    ) -> Result<f64> {
+        let mut constants = self.constants.clone();
+        for p in &self.parameters {
+            put(&mut constants, p.slot, Some(p.tensor.clone()));
+        }
+        let (mut losses, mut images) = (Vec::new(), 0);
+        for lesson in lessons {
+            let lesson = lesson?;
+            let taught = self.teacher.as_mut().map(|t| t.answers(&lesson)).transpose()?;
+            let inputs = vec![(self.network.only_input()?, Value::from(lesson.input.clone()))];
+            let outputs = self.network.forward(inputs, &constants, &mut Mode::Infer)?;
+            let outputs = teacher::real(outputs, self.network.device())?;
+            let loss = self.settings.loss.of(outputs, taught, &lesson, self.network.device())?;
+            losses.push(loss.mul_scalar(lesson.images() as f64));
+            images += lesson.images();
+            if on_batch().await != Control::Continue {
+                return Err(Error::new(Code::Cancelled, "the look at the validation images was cancelled"));
+            }
+        }
+        if losses.is_empty() {
+            return Err(Error::new(Code::BadData, "there is no image to judge by"));
+        }
+        let sum = DeviceTensor::from(Tensor::cat(losses, 0).sum()).download().await?;
+        let sum = sum.as_f32().and_then(|s| s.first().copied()).unwrap_or(f32::NAN);
+        Ok(f64::from(sum) / images as f64)
+    }
+
+    /// Forward and backward of a part; its share of the loss.
+    fn add_gradients(&mut self, part: Lesson, share: f64, sums: &mut [Option<DeviceTensor>]) -> Result<Tensor<1>> {
+        let taught = self.teacher.as_mut().map(|t| t.answers(&part)).transpose()?;
+        let leaves = self.leaves()?;
+        let gates = self.multiply_by_gates(&leaves)?;
+        let inputs = vec![(self.network.only_input()?, Value::from(part.input.clone()))];
+        let mut mode = if self.settings.frozen_statistics { Mode::Frozen } else { Mode::Train(Vec::new()) };
+        let outputs = self.network.forward(inputs, &self.constants, &mut mode)?;
+        let outputs = teacher::real(outputs, self.network.device())?;
+        let loss = self.settings.loss.of(outputs, taught, &part, self.network.device())?.mul_scalar(share);
+        let mut gradients = loss.backward();
+        for parameter in &self.parameters {
+            put(&mut self.constants, parameter.slot, None);
+        }
+        let moves = self.parameters.iter().map(|p| !p.frozen).chain(gates.iter().map(|_| true));
+        let leaves = leaves.into_iter().chain(gates.iter().cloned());
+        for ((leaf, _), sum) in leaves.zip(moves).zip(sums).filter(|((_, moves), _)| *moves) {
+            if let Some(gradient) = gradient_of(leaf, &mut gradients)? {
+                *sum = Some(match sum.take() {
+                    None => gradient,
+                    Some(sum) => by_rank!(sum.rank(), D => Ok((sum.float::<D>()? + gradient.float()?).into()))?,
+                });
+            }
+        }
         if let Mode::Train(statistics) = mode {
             self.move_statistics(statistics)?;
         }
-        self.network.device().flush()
+        Ok(loss.inner())
     }
 
     /// Gives every parameter that moves a fresh place in the autodiff graph.
@@ -312,24 +433,4 @@ fn upload(constants: &mut [Option<Value>], slot: Slot, device: &Device) -> Resul
 /// The gradient in a leaf, if the loss depends on it.
 pub(crate) fn gradient_of(leaf: DeviceTensor, gradients: &mut Gradients) -> Result<Option<DeviceTensor>> {
     by_rank!(leaf.rank(), D => Ok(leaf.float::<D>()?.grad_remove(gradients).map(DeviceTensor::from)))
-}
-
-/// The mean over the batch of `-log softmax(logits)` at the labels.
-pub(crate) fn cross_entropy(logits: DeviceTensor, batch: &Labelled, device: &Device) -> Result<Tensor<1>> {
-    let images = batch.labels.len();
-    let dims = logits.dims();
-    let classes = dims.iter().skip(1).product::<usize>();
-    if dims.first() != Some(&images) {
-        return Err(Error::new(Code::DataMismatch, format!("an output of shape {dims:?} for {images} images")));
-    }
-    batch.check(classes)?;
-    let logits: Tensor<2> = logits.reshape(&[images, classes])?.float()?;
-    let mut target = vec![0.0_f32; images * classes];
-    for (row, &label) in target.chunks_mut(classes).zip(&batch.labels) {
-        if let Some(t) = row.get_mut(label as usize) {
-            *t = -1.0 / images as f32;
-        }
-    }
-    let target = Tensor::<2>::from_data(TensorData::new(target, [images, classes]), device.inner());
-    Ok((activation::log_softmax(logits, 1) * target).sum())
 }

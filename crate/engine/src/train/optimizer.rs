@@ -32,11 +32,18 @@ impl Optimizer {
     /// Moves one parameter; `step` counts from 1.
     pub(super) fn update(&self, p: &mut Parameter, gradient: DeviceTensor, rate: f64, step: usize) -> Result<()> {
         let scalar = p.tensor.dims().is_empty();
-        by_rank!(p.tensor.rank(), D => self.move_one::<D>(p, gradient.float()?, rate, step))?;
+        let rule = if p.decays { *self } else { self.without_decay() };
+        by_rank!(p.tensor.rank(), D => rule.move_one::<D>(p, gradient.float()?, rate, step))?;
         if scalar {
             p.tensor = p.tensor.clone().reshape(&[])?;
         }
         Ok(())
+    }
+
+    fn without_decay(mut self) -> Self {
+        let (Self::Sgd { weight_decay, .. } | Self::AdamW { weight_decay, .. }) = &mut self;
+        *weight_decay = 0.0;
+        self
     }
 
     fn move_one<const D: usize>(&self, p: &mut Parameter, mut g: Tensor<D>, rate: f64, step: usize) -> Result<()> {
@@ -92,11 +99,11 @@ mod tests {
     const GRADIENTS: [f64; 4] = [0.5, -0.25, 1e-3, 2.0];
 
     /// A weight that starts at 1, after each of four steps.
-    fn path(optimizer: Optimizer) -> Vec<f64> {
+    fn path(optimizer: Optimizer, decays: bool) -> Vec<f64> {
         let device = Device::flex();
         let one =
             |v: f64| DeviceTensor::upload(&HostTensor::f32(vec![1, 1], vec![v as f32]).unwrap(), &device).unwrap();
-        let mut p = Parameter::new(String::new(), 0, one(1.0));
+        let mut p = Parameter { decays, ..Parameter::new(String::new(), 0, one(1.0)) };
         let mut path = Vec::new();
         for (i, g) in GRADIENTS.into_iter().enumerate() {
             optimizer.update(&mut p, one(g), RATE, i + 1).unwrap();
@@ -108,7 +115,7 @@ mod tests {
 
     fn follows(optimizer: Optimizer, mut rule: impl FnMut(f64, f64, i32) -> f64) {
         let mut w = 1.0;
-        for (i, (g, got)) in GRADIENTS.into_iter().zip(path(optimizer)).enumerate() {
+        for (i, (g, got)) in GRADIENTS.into_iter().zip(path(optimizer, true)).enumerate() {
             w = rule(w, g, i as i32 + 1);
             assert!((w - got).abs() < 2e-6, "step {}: {got} instead of {w}", i + 1);
         }
@@ -129,6 +136,15 @@ mod tests {
             v = 0.9 * v + g;
             w - RATE * (g + 0.9 * v)
         });
+    }
+
+    #[test]
+    fn what_does_not_decay_moves_as_if_there_were_none() {
+        let sgd = |weight_decay| Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay };
+        let adamw = |weight_decay| Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay };
+        assert_eq!(path(sgd(0.1), false), path(sgd(0.0), true));
+        assert_eq!(path(adamw(0.1), false), path(adamw(0.0), true));
+        assert_ne!(path(adamw(0.1), true), path(adamw(0.0), true));
     }
 
     #[test]

@@ -6,8 +6,16 @@ use lopper_core::graph::{Graph, Node, Origin, ValueId};
 use lopper_core::onnx::{DataType, Model, Tensor};
 use lopper_core::{Code, Error, Result};
 
-/// Names and slots of the float tensors that are trained, in the graph's order: decided by how nodes use them.
-pub(super) fn trainable(graph: &Graph) -> Result<Vec<(String, Slot)>> {
+/// A tensor that is trained.
+pub(super) struct Trainable {
+    pub(super) name: String,
+    pub(super) slot: Slot,
+    /// Whether it multiplies what goes through it, mixing channels: neither a bias nor the scale of a norm.
+    pub(super) mixes: bool,
+}
+
+/// The float tensors that are trained, in the graph's order: decided by how nodes use them.
+pub(super) fn trainable(graph: &Graph) -> Result<Vec<Trainable>> {
     let mut out = Vec::new();
     for (id, value, tensor) in graph.parameters() {
         if !tensor.dtype.is_float() || tensor.is_empty() || !learns(graph, id, tensor.len()) {
@@ -19,7 +27,8 @@ pub(super) fn trainable(graph: &Graph) -> Result<Vec<(String, Slot)>> {
                 format!("parameter {:?} holds {}: only float32 models can be trained", value.name, tensor.dtype.name()),
             ));
         }
-        out.push((value.name.clone(), Slot::from(id)));
+        let mixes = tensor.dims.len() > 1 && mixes(graph, id);
+        out.push(Trainable { name: value.name.clone(), slot: Slot::from(id), mixes });
     }
     Ok(out)
 }
@@ -51,6 +60,20 @@ fn uses_as_parameter(graph: &Graph, node: &Node, port: usize, elements: usize) -
         | ("Concat", _) => node.output(0).is_some_and(|v| learns(graph, v, elements)),
         _ => false,
     }
+}
+
+fn mixes(graph: &Graph, id: ValueId) -> bool {
+    graph.values[id].uses.iter().any(|&(node, port)| {
+        let node = &graph.nodes[node];
+        match (node.op_type.as_str(), port) {
+            ("Add" | "Sub" | "Mul" | "Div" | "PRelu", _) | ("LSTM" | "GRU" | "RNN", 3) => false,
+            ("LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization", _) => false,
+            ("Transpose" | "Reshape" | "Identity" | "Expand" | "Squeeze" | "Unsqueeze" | "Concat" | "Cast", _) => {
+                node.output(0).is_some_and(|v| mixes(graph, v))
+            }
+            _ => true,
+        }
+    })
 }
 
 /// Names and slots of the running statistics of BatchNormalization.

@@ -85,7 +85,7 @@ impl Trainer {
 
     /// Whether steps take the running statistics as they are instead of those of the batch.
     pub fn fix_statistics(&mut self, fixed: bool) {
-        self.fixed_statistics = fixed;
+        self.settings.frozen_statistics = fixed;
     }
 
     /// Multiplies a parameter by factors of its shape; with `still`, what the optimiser remembers of it, too.

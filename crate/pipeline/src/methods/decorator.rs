@@ -3,6 +3,7 @@
 use super::gates::{areas, of_convolutions};
 use super::preset::{Method, Phase};
 use super::run::Plain;
+use super::uncut::Uncut;
 use super::{Ready, Work, removal};
 use crate::host::Host;
 use lopper_core::channels::Group;
@@ -41,7 +42,8 @@ impl<H: Host> Work<'_, H> {
                 self.tock(&mut trainer, *penalty, done / ticks + 1).await?;
             }
             let scores = self.tick(&mut trainer, tick, &convolutions).await?;
-            let (gone, reached) = self.pick(&scores, *share, *eta)?;
+            let (uncut, plan, held) = (&self.uncut, &self.options.plan, self.held.as_slice());
+            let (gone, reached) = Pick { uncut, plan, held, share: *share, eta: *eta }.by(&scores)?;
             if reached {
                 trainer.fold_gates()?;
                 let plan = removal(self.uncut.channels, &gone);
@@ -80,35 +82,33 @@ impl<H: Host> Work<'_, H> {
         self.run.phase(trainer, tick, &mut Plain).await?;
         trainer.gate_scores().await
     }
+}
 
-    /// Which classes go after a tick, those that have gone among them, and whether that meets the target.
-    fn pick(&self, scores: &[(String, Vec<f64>)], share: f64, eta: f64) -> Result<(HashSet<u32>, bool)> {
-        let (graph, channels, wanted) = (self.uncut.graph, self.uncut.channels, &self.options.plan);
-        let measured = self.measured(scores, eta)?;
-        let mut options = PlanOptions {
-            criterion: Criterion::GbnAbs,
-            normalizer: Some(wanted.normalizer.unwrap_or(Normalizer::None)),
-            scope: Scope::Global,
-            min_ratio: Some(wanted.min_ratio.unwrap_or(FLOOR)),
-            ..wanted.clone()
-        };
-        options.locks.extend(self.held.iter().map(|h| h.0.clone()));
-        let locked = |g: &Group| {
-            let names = g.sites.iter().map(|s| graph.values[s.value].name.as_str()).chain([g.name.as_str()]);
-            let names: Vec<&str> = names.collect();
-            options.locks.iter().any(|l| names.iter().any(|n| matches_glob(l, n)))
-        };
-        let free = channels.groups.iter().filter(|g| g.prunable() && !locked(g));
-        let classes: HashSet<u32> = free.flat_map(|g| g.classes.iter().copied()).collect();
-        let total = classes.len();
-        let gone = classes.intersection(&self.uncut.gone).count();
+/// What decides which channels go after a tick.
+pub(super) struct Pick<'a> {
+    pub(super) uncut: &'a Uncut<'a>,
+    pub(super) plan: &'a PlanOptions,
+    /// Groups that stay, with the reason.
+    pub(super) held: &'a [(String, String)],
+    pub(super) share: f64,
+    pub(super) eta: f64,
+}
+
+impl Pick<'_> {
+    /// The classes that go, those that have gone among them, and whether that meets the target: `int(share * left)` channels, one at
+    /// least, with the smallest scores.
+    pub(super) fn by(&self, scores: &[(String, Vec<f64>)]) -> Result<(HashSet<u32>, bool)> {
+        let (uncut, wanted, options) = (self.uncut, self.plan, self.options());
+        let measured = self.measured(scores);
+        let free = self.free(&options.locks);
+        let (total, gone) = (free.len(), free.intersection(&uncut.gone).count());
         let by = |target: Target| -> Result<Plan> {
             let options = PlanOptions { target, ..options.clone() };
-            let mut planner = Planner::new(graph, channels, &options)?.after(self.uncut.gone.clone());
-            planner.step(graph, &measured)?;
+            let mut planner = Planner::new(uncut.graph, uncut.channels, &options)?.after(uncut.gone.clone());
+            planner.step(uncut.graph, &measured)?;
             planner.finish()
         };
-        let mut more = ((share * (total - gone) as f64) as usize).max(1);
+        let mut more = ((self.share * (total - gone) as f64) as usize).max(1);
         loop {
             let ratio = (gone + more) as f64 / total.max(1) as f64;
             let plan = by(Target::Ratio(ratio.min(1.0 - f64::EPSILON)))?;
@@ -123,7 +123,7 @@ impl<H: Host> Work<'_, H> {
                 // The last tick takes no more than it has to.
                 return Ok((by(wanted.target.clone())?.removed.into_iter().collect(), true));
             }
-            if plan.removed.len() > self.uncut.gone.len() {
+            if plan.removed.len() > uncut.gone.len() {
                 return Ok((plan.removed.into_iter().collect(), false));
             }
             // Channels in step with others go several at a time.
@@ -135,31 +135,52 @@ impl<H: Host> Work<'_, H> {
         }
     }
 
+    fn options(&self) -> PlanOptions {
+        let held = self.held.iter().map(|h| h.0.clone());
+        PlanOptions {
+            criterion: Criterion::GbnAbs,
+            normalizer: Some(self.plan.normalizer.unwrap_or(Normalizer::None)),
+            scope: Scope::Global,
+            min_ratio: Some(self.plan.min_ratio.unwrap_or(FLOOR)),
+            locks: self.plan.locks.iter().cloned().chain(held).collect(),
+            ..self.plan.clone()
+        }
+    }
+
+    /// Classes of groups that may lose channels.
+    fn free(&self, locks: &[String]) -> HashSet<u32> {
+        let names = |g: &Group| -> Vec<String> {
+            let sites = g.sites.iter().map(|s| self.uncut.graph.values[s.value].name.clone());
+            sites.chain([g.name.clone()]).collect()
+        };
+        let locked = |g: &Group| names(g).iter().any(|n| locks.iter().any(|l| matches_glob(l, n)));
+        let free = self.uncut.channels.groups.iter().filter(|g| g.prunable() && !locked(g));
+        free.flat_map(|g| g.classes.iter().copied()).collect()
+    }
+
     /// Scores of gates in the uncut model's positions, less their share in the cost.
-    fn measured(&self, scores: &[(String, Vec<f64>)], eta: f64) -> Result<Measured> {
-        let areas = areas(self.uncut.graph);
+    fn measured(&self, scores: &[(String, Vec<f64>)]) -> Measured {
+        let areas = areas(self.uncut.graph, &self.uncut.gates);
         let mut measured = Measured::default();
         for site in &self.uncut.gates {
             let mut whole = vec![0.0; site.channels];
             let left = self.uncut.channels_of(site).unwrap_or_default();
-            if let Some((_, own)) = scores.iter().find(|(name, _)| *name == site.name) {
-                let cost =
-                    if eta == 0.0 { 0.0 } else { eta * areas.get(&site.name).unwrap_or(&1.0) * left.len() as f64 };
-                for (at, score) in left.into_iter().zip(own) {
-                    if let Some(slot) = whole.get_mut(at) {
-                        *slot = score - cost;
-                    }
+            let cost = self.eta * areas.get(&site.name).unwrap_or(&1.0) * left.len() as f64;
+            let own = scores.iter().find(|(name, _)| *name == site.name).map(|s| s.1.as_slice());
+            for (at, score) in left.into_iter().zip(own.unwrap_or_default()) {
+                if let Some(slot) = whole.get_mut(at) {
+                    *slot = score - cost;
                 }
             }
             measured.insert(&Criterion::GbnAbs, &site.name, Ok(whole));
         }
-        Ok(measured)
+        measured
     }
 }
 
 /// Gates of a normalisation begin as its scales, and these as ones; the function stays the same. Where a scale is 0, the gate stays
 /// a one.
-fn begin_as_scales(memory: &mut Memory, site: &GateSite) -> Result<()> {
+pub(super) fn begin_as_scales(memory: &mut Memory, site: &GateSite) -> Result<()> {
     let [(scale, _), (shift, _)] = site.scales.as_slice() else { return Ok(()) };
     let get = |label: String| memory.tensors.get(&label).and_then(|t| t.as_f32()).map(<[f32]>::to_vec);
     let (Some(gammas), Some(betas)) = (get(format!("p:{scale}")), get(format!("p:{shift}"))) else { return Ok(()) };

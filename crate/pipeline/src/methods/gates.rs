@@ -98,13 +98,14 @@ fn biases(graph: &Graph, layer: &Layer) -> Vec<ValueId> {
 }
 
 /// How large the output of each gated layer is, as a multiple of the smallest.
-pub(super) fn areas(graph: &Graph) -> HashMap<String, f64> {
+pub(super) fn areas(graph: &Graph, sites: &[GateSite]) -> HashMap<String, f64> {
     let area = |l: &Layer| {
         let (value, axis) = l.output;
         let shape = graph.values[value].shape.as_ref()?;
         let lengths = shape.iter().enumerate().filter(|(a, _)| *a > 0 && *a != axis);
         let area = lengths.map(|(_, d)| d.length()).try_fold(1.0, |all, n| Some(all * n? as f64))?;
-        Some((graph.values[l.weight].name.clone(), area))
+        let name = &graph.values[l.weight].name;
+        sites.iter().any(|s| s.name == *name).then(|| (name.clone(), area))
     };
     let all: Vec<(String, f64)> = layers(graph).iter().filter_map(area).collect();
     let least = all.iter().map(|a| a.1).fold(f64::INFINITY, f64::min);

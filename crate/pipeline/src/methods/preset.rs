@@ -161,9 +161,113 @@ pub const PRESETS: [(&str, &str); 9] = [
     ("iterative", "cut and train in turn (Han et al., NeurIPS 2015)"),
 ];
 
-/// The same rate throughout or by a course.
+/// What differs from preset to preset.
+struct Numbers {
+    method: Method,
+    sparse: Phase,
+    tune: Phase,
+    batch: usize,
+    criterion: Criterion,
+    scope: Scope,
+}
+
 fn phase(epochs: f64, rate: f64, course: Course, weight_decay: f32) -> Phase {
     Phase { epochs, rate, course, weight_decay, nesterov: false }
+}
+
+/// A paper's number, or the one for a short run.
+struct Pick(bool);
+
+impl Pick {
+    fn by<T>(&self, paper: T, short: T) -> T {
+        if self.0 { short } else { paper }
+    }
+
+    /// Training after the cut.
+    fn tune(&self, epochs: f64, rate: f64, course: Course, weight_decay: f32) -> Phase {
+        self.by(phase(epochs, rate, course, weight_decay), phase(1.0, 0.02, Course::Cosine, 5e-4))
+    }
+
+    fn slimming(&self, grouped: bool) -> Numbers {
+        let strength = self.by(1e-4, 5e-3);
+        let halves = || Course::Steps(vec![0.5, 0.75]);
+        let sparse = self.by(phase(160.0, 0.1, halves(), 1e-4), phase(1.0, 0.02, Course::Constant, 1e-4));
+        Numbers {
+            method: if grouped { Method::GroupSlimming { strength } } else { Method::Slimming { strength } },
+            sparse: Phase { nesterov: true, ..sparse },
+            tune: Phase { nesterov: true, ..self.tune(160.0, 0.1, halves(), 1e-4) },
+            batch: 64,
+            criterion: Criterion::BnScale,
+            scope: Scope::Global,
+        }
+    }
+
+    /// Methods of DepGraph's repository, which train without the optimiser's decay before the cut.
+    fn by_groups(&self, method: Method) -> Numbers {
+        let late = || Course::Steps(vec![0.6, 0.8]);
+        Numbers {
+            method,
+            sparse: self.by(phase(100.0, 0.01, late(), 0.0), phase(1.0, 0.01, Course::Constant, 0.0)),
+            tune: self.tune(100.0, 0.01, late(), 5e-4),
+            batch: 128,
+            criterion: Criterion::GroupNorm,
+            scope: Scope::Global,
+        }
+    }
+
+    fn growing(&self) -> Numbers {
+        Numbers {
+            method: Method::Growing { delta: self.by(Some(1e-4), None), every: self.by(10, 1), ceiling: 1.0 },
+            sparse: self.by(phase(400.0, 1e-3, Course::Constant, 5e-4), phase(1.0, 1e-2, Course::Constant, 5e-4)),
+            tune: self.tune(120.0, 1e-2, Course::Steps(vec![0.5, 0.75]), 5e-4),
+            batch: 128,
+            criterion: Criterion::L1,
+            scope: Scope::Group,
+        }
+    }
+
+    fn soft(&self, hard: bool) -> Numbers {
+        let halves = Course::Steps(vec![0.5, 0.75]);
+        Numbers {
+            method: Method::Soft { every: self.by(1.0, 0.1), hard, norms: false },
+            sparse: self.by(phase(200.0, 0.01, halves, 5e-4), phase(1.0, 0.01, Course::Constant, 5e-4)),
+            // The papers do not train after the cut.
+            tune: self.tune(0.0, 0.01, Course::Constant, 5e-4),
+            batch: 128,
+            criterion: Criterion::L2,
+            scope: Scope::Group,
+        }
+    }
+
+    fn gates(&self) -> Numbers {
+        let method = Method::GateDecorator {
+            tick: phase(self.by(1.0, 0.05), 1e-3, Course::Constant, 5e-4),
+            ticks: self.by(10, 5),
+            share: self.by(0.002, 0.05),
+            penalty: 1e-3,
+            eta: 0.0,
+            from_scales: false,
+        };
+        Numbers {
+            method,
+            sparse: phase(self.by(10.0, 0.25), 1e-2, Course::Triangle(1e-3), 5e-4),
+            tune: self.tune(40.0, 1e-2, Course::Triangle(1e-3), 5e-4),
+            batch: 128,
+            criterion: Criterion::GbnAbs,
+            scope: Scope::Global,
+        }
+    }
+
+    fn iterative(&self) -> Numbers {
+        Numbers {
+            method: Method::Iterative { rounds: self.by(10, 4) },
+            sparse: self.by(phase(10.0, 0.01, Course::Constant, 5e-4), phase(0.25, 0.02, Course::Cosine, 5e-4)),
+            tune: self.tune(40.0, 0.01, Course::Steps(vec![0.5, 0.75]), 5e-4),
+            batch: 128,
+            criterion: Criterion::L1,
+            scope: Scope::Group,
+        }
+    }
 }
 
 impl PruneTrainOptions {
@@ -173,83 +277,27 @@ impl PruneTrainOptions {
     /// # Errors
     /// When there is no such preset.
     pub fn preset(name: &str, short: bool, target: Target) -> Result<Self> {
-        use Course::{Constant, Cosine, Steps, Triangle};
-        let halves = || Steps(vec![0.5, 0.75]);
-        let tune = |epochs, rate, course, decay| {
-            if short { phase(1.0, 0.02, Cosine, 5e-4) } else { phase(epochs, rate, course, decay) }
-        };
-        let pick = |paper: Phase, quick: Phase| if short { quick } else { paper };
-        let by = |long: f64, quick: f64| if short { quick } else { long };
-        let (method, sparse, tune, batch, criterion, scope) = match name {
-            "slimming" | "group-slimming" => {
-                let strength = by(1e-4, 5e-3);
-                let method = match name {
-                    "slimming" => Method::Slimming { strength },
-                    _ => Method::GroupSlimming { strength },
-                };
-                let sparse = pick(phase(160.0, 0.1, halves(), 1e-4), phase(1.0, 0.02, Constant, 1e-4));
-                let sparse = Phase { nesterov: true, ..sparse };
-                let tune = Phase { nesterov: true, ..tune(160.0, 0.1, halves(), 1e-4) };
-                (method, sparse, tune, 64, Criterion::BnScale, Scope::Global)
-            }
-            "group-lasso" => {
-                let sparse = pick(phase(100.0, 0.01, Steps(vec![0.6, 0.8]), 0.0), phase(1.0, 0.01, Constant, 0.0));
-                let tune = tune(100.0, 0.01, Steps(vec![0.6, 0.8]), 5e-4);
-                let method = Method::GroupLasso { strength: by(5e-4, 1e-2), alpha: 4.0 };
-                (method, sparse, tune, 128, Criterion::GroupNorm, Scope::Global)
-            }
-            "growing" => {
-                let method = Method::Growing {
-                    delta: (!short).then_some(1e-4),
-                    every: if short { 1 } else { 10 },
-                    ceiling: 1.0,
-                };
-                let sparse = pick(phase(400.0, 1e-3, Constant, 5e-4), phase(1.0, 1e-2, Constant, 5e-4));
-                (method, sparse, tune(120.0, 1e-2, Steps(vec![0.5, 0.75]), 5e-4), 128, Criterion::L1, Scope::Group)
-            }
+        let pick = Pick(short);
+        let numbers = match name {
+            "slimming" => pick.slimming(false),
+            "group-slimming" => pick.slimming(true),
+            "group-lasso" => pick.by_groups(Method::GroupLasso { strength: pick.by(5e-4, 1e-2), alpha: 4.0 }),
+            "growing" => pick.growing(),
             "growing-group" => {
-                let method =
-                    Method::GrowingGroup { start: by(5e-4, 1e-3), delta: by(1e-4, 5e-2), every: by(1.0, 0.05) };
-                let sparse = pick(phase(100.0, 0.01, Steps(vec![0.6, 0.8]), 0.0), phase(1.0, 0.01, Constant, 0.0));
-                (
-                    method,
-                    sparse,
-                    tune(100.0, 0.01, Steps(vec![0.6, 0.8]), 5e-4),
-                    128,
-                    Criterion::GroupNorm,
-                    Scope::Global,
-                )
+                let (start, delta, every) = (pick.by(5e-4, 1e-3), pick.by(1e-4, 5e-2), pick.by(1.0, 0.05));
+                pick.by_groups(Method::GrowingGroup { start, delta, every })
             }
-            "soft" | "soft-hard" => {
-                let method = Method::Soft { every: by(1.0, 0.1), hard: name == "soft-hard", norms: false };
-                let sparse = pick(phase(200.0, 0.01, Steps(vec![0.5, 0.75]), 5e-4), phase(1.0, 0.01, Constant, 5e-4));
-                // The papers do not train after the cut.
-                (method, sparse, tune(0.0, 0.01, Constant, 5e-4), 128, Criterion::L2, Scope::Group)
-            }
-            "gate-decorator" => {
-                let tick = phase(by(1.0, 0.05), 1e-3, Constant, 5e-4);
-                let method = Method::GateDecorator {
-                    tick,
-                    ticks: if short { 5 } else { 10 },
-                    share: by(0.002, 0.05),
-                    penalty: 1e-3,
-                    eta: 0.0,
-                    from_scales: false,
-                };
-                let tock = phase(by(10.0, 0.25), 1e-2, Triangle(1e-3), 5e-4);
-                (method, tock, tune(40.0, 1e-2, Triangle(1e-3), 5e-4), 128, Criterion::GbnAbs, Scope::Global)
-            }
-            "iterative" => {
-                let sparse = pick(phase(10.0, 0.01, Constant, 5e-4), phase(0.25, 0.02, Cosine, 5e-4));
-                let method = Method::Iterative { rounds: if short { 4 } else { 10 } };
-                (method, sparse, tune(40.0, 0.01, Steps(vec![0.5, 0.75]), 5e-4), 128, Criterion::L1, Scope::Group)
-            }
+            "soft" => pick.soft(false),
+            "soft-hard" => pick.soft(true),
+            "gate-decorator" => pick.gates(),
+            "iterative" => pick.iterative(),
             other => {
                 let names: Vec<&str> = PRESETS.iter().map(|p| p.0).collect();
                 let what = format!("there is no preset {other:?}: choose one of {}", names.join(", "));
                 return Err(Error::new(Code::Usage, what));
             }
         };
+        let Numbers { method, sparse, tune, batch, criterion, scope } = numbers;
         let plan = PlanOptions { criterion, scope, ..PlanOptions::new(target) };
         Ok(Self { method, sparse, tune, batch, plan, seed: 0 })
     }

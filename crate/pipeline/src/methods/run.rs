@@ -4,7 +4,7 @@ use super::preset::Phase;
 use super::uncut::Uncut;
 use crate::host::{Control, Host, Progress, TuneProgress};
 use crate::images::Images;
-use crate::tune::MOMENTUM;
+use crate::rules::{MOMENTUM, Rules};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
@@ -52,8 +52,9 @@ impl<H: Host> Run<'_, H> {
 
     /// Trains a model from the beginning.
     pub(super) fn trainer(&self, model: &Model) -> Result<Trainer> {
-        let optimizer = Optimizer::Sgd { momentum: MOMENTUM, nesterov: false, weight_decay: 0.0 };
-        let settings = Settings { optimizer, rate: 1.0, schedule: Schedule::Constant, seed: self.seed };
+        let optimizer = Optimizer::Sgd { momentum: MOMENTUM as f32, nesterov: false, weight_decay: 0.0 };
+        let settings =
+            Settings { optimizer, rate: 1.0, schedule: Schedule::Constant, seed: self.seed, ..Settings::default() };
         Trainer::new(model, self.device, settings)
     }
 
@@ -82,7 +83,7 @@ impl<H: Host> Run<'_, H> {
     pub(super) async fn phase(&mut self, trainer: &mut Trainer, phase: &Phase, act: &mut impl Act) -> Result<f64> {
         let (per_epoch, total) = (self.per_epoch(), phase.steps(self.per_epoch()));
         let optimizer =
-            Optimizer::Sgd { momentum: MOMENTUM, nesterov: phase.nesterov, weight_decay: phase.weight_decay };
+            Optimizer::Sgd { momentum: MOMENTUM as f32, nesterov: phase.nesterov, weight_decay: phase.weight_decay };
         let (mut loss, begin) = (f64::NAN, self.host.seconds());
         let mut batches: Option<(usize, Batches)> = None;
         for step in 0..total {
@@ -94,10 +95,10 @@ impl<H: Host> Run<'_, H> {
                 batches = Some((epoch, fresh));
             }
             let Some(indices) = batches.as_mut().and_then(|b| b.1.next()) else { break };
-            let augment = self.images.augment(self.seed, epoch as u64);
+            let augment = self.images.augment(&Rules::default(), self.seed, epoch as u64);
             trainer.steer(optimizer, phase.rate_at(step, total));
             act.before(trainer, step, total).await?;
-            trainer.step(&self.images.batch(&indices, Some(augment))?)?;
+            trainer.step(&self.images.batch(&indices, augment)?)?;
             self.taken += 1;
             if (step + 1).is_multiple_of(READ_EVERY) || step + 1 == total {
                 let losses = trainer.losses().await?;

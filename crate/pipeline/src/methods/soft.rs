@@ -6,8 +6,8 @@ use lopper_core::plan::{Plan, PlanOptions, Planner, Target, matches_glob};
 use lopper_core::{Code, Error, Result};
 use std::collections::HashSet;
 
-/// Rates that are tried for a target that is no rate: hundredths.
-const RATES: usize = 99;
+/// Rates that are tried for a target that is no rate: thousandths.
+const RATES: usize = 999;
 
 /// The classes that go: of every group `floor(rate * C + 1e-9)` channels, with the rate of the target, or the smallest that meets it.
 pub(super) fn weakest(graph: &Graph, channels: &Channels, options: &PlanOptions) -> Result<HashSet<u32>> {
@@ -25,10 +25,10 @@ pub(super) fn weakest(graph: &Graph, channels: &Channels, options: &PlanOptions)
     let (mut low, mut high) = (0, RATES);
     while high - low > 1 {
         let middle = usize::midpoint(low, high);
-        let plan = at_rate(graph, channels, options, middle as f64 / 100.0)?;
+        let plan = at_rate(graph, channels, options, middle as f64 / 1000.0)?;
         if left(&plan) <= share { high = middle } else { low = middle }
     }
-    let plan = at_rate(graph, channels, options, high as f64 / 100.0)?;
+    let plan = at_rate(graph, channels, options, high as f64 / 1000.0)?;
     if left(&plan) > share {
         let what =
             format!("the target cannot be reached: {:.0} % are left at least; lock fewer groups", 100.0 * left(&plan));

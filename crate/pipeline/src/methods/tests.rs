@@ -1,5 +1,6 @@
 //! Penalties, gates and cuts of what training remembers, on networks small enough to follow.
 
+use super::decorator::{Pick, begin_as_scales};
 use super::gates::{areas, of_convolutions, sites};
 use super::penalties::{marks, scales, slimming_factors};
 use super::run::{Act, Plain};
@@ -50,8 +51,12 @@ fn open(text: &str) -> (Model, Graph, Channels) {
 
 fn trainer(model: &Model) -> Trainer {
     let optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-3 };
-    Trainer::new(model, &Device::cpu(), Settings { optimizer, rate: 0.1, schedule: Schedule::Constant, seed: 1 })
-        .unwrap()
+    Trainer::new(
+        model,
+        &Device::cpu(),
+        Settings { optimizer, rate: 0.1, schedule: Schedule::Constant, seed: 1, ..Settings::default() },
+    )
+    .unwrap()
 }
 
 fn batch(seed: usize) -> Labelled {
@@ -120,8 +125,8 @@ fn gates_sit_on_normalisations_or_on_plain_layers() {
     assert_eq!(of("a"), [("as".to_owned(), 0), ("ab".to_owned(), 0)]);
     assert_eq!(of("c"), [("c".to_owned(), 0), ("cb".to_owned(), 0)]);
     assert!(found.iter().all(|s| s.name != "fc"), "what makes the answer is not pruned");
-    let areas = areas(&graph);
-    assert_eq!((areas["a"], areas["c"]), (36.0, 9.0));
+    let areas = areas(&graph, &found);
+    assert_eq!((areas["a"], areas["c"], areas.len()), (4.0, 1.0, 3));
     let resting = of_convolutions(&graph);
     assert!(resting.contains("a") && resting.contains("cb") && !resting.contains("as") && !resting.contains("fc"));
     let (_, held) = sites(&graph, &channels, &HashSet::from(["a".to_owned()]));
@@ -168,9 +173,74 @@ fn momentum_is_cut_like_its_parameter_and_comes_back() {
     next.fold_gates().unwrap();
     let trained = block_on(next.to_model(&small)).unwrap();
     let expanded = uncut.expand(&block_on(next.memory()).unwrap()).unwrap().to_model(&model).unwrap();
+    let graph = Graph::new(&expanded).unwrap();
     let cut = lopper_core::cut::cut(&expanded, &graph, &channels, gone).unwrap();
     assert_eq!(cut.model.write().unwrap(), trained.write().unwrap());
     assert!(apply_mask(&expanded, &cut.mask).is_ok());
+}
+
+#[test]
+fn a_tick_takes_the_share_of_what_is_left_and_never_the_floor() {
+    let (model, graph, channels) = open(RESIDUAL);
+    let mut uncut = Uncut::new(&model, &graph, &channels);
+    uncut.with_gates(&names(&trainer(&model)));
+    let plan = PlanOptions::new(Target::Macs(0.2));
+    let class = |name: &str, k: usize| channels.groups.iter().find(|g| g.name == name).unwrap().classes[k];
+    let rising = |from: f64, count: usize| -> Vec<f64> { (0..count).map(|k| from + k as f64).collect() };
+    // Members of a group count together: 100 + 100 for the first channel of `a` and `s`, 1 for that of `c`.
+    let scores = |uncut: &Uncut<'_>| -> Vec<(String, Vec<f64>)> {
+        let first = |name: &str| if name == "c" { 1.0 } else { 100.0 };
+        uncut
+            .gates
+            .iter()
+            .map(|s| (s.name.clone(), rising(first(&s.name), uncut.channels_of(s).unwrap().len())))
+            .collect()
+    };
+    let pick = |uncut: &Uncut<'_>, share: f64, eta: f64| {
+        Pick { uncut, plan: &plan, held: &[], share, eta }.by(&scores(uncut)).unwrap()
+    };
+    // The reference removes one more than int(0.15 * 18) = 2.
+    let (gone, reached) = pick(&uncut, 0.15, 0.0);
+    assert_eq!((gone, reached), (HashSet::from([class("c", 0), class("c", 1)]), false));
+    assert_eq!(pick(&uncut, 0.01, 0.0).0.len(), 1, "one at least");
+    // The cost of the larger maps outweighs the scores: 2 * 36 / 9 * 10 * 10 against 8 * 10.
+    assert_eq!(pick(&uncut, 0.15, 10.0).0, HashSet::from([class("a", 0), class("a", 1)]));
+    // What has gone stays so and does not come before what lives, even where all scores are below 0; c keeps int(0.1 * 8), at least 1.
+    uncut.remove((0..7).map(|k| class("c", k)).collect()).unwrap();
+    let (gone, _) = pick(&uncut, 0.2, 10.0);
+    assert_eq!(gone, (0..7).map(|k| class("c", k)).chain([class("a", 0), class("a", 1)]).collect::<HashSet<_>>());
+    let held = [("a".to_owned(), "for a test".to_owned())];
+    let stuck = Pick { uncut: &uncut, plan: &plan, held: &held, share: 0.2, eta: 0.0 }.by(&scores(&uncut));
+    assert!(stuck.is_err());
+}
+
+#[test]
+fn gates_that_begin_as_scales_leave_the_function() {
+    // |shift / scale| beyond 10, where the reference clamps, and a scale of 0, where it divides by it.
+    let text = RESIDUAL
+        .replace("float[10] as,", "float[10] as = {0.01, 0, -0.5, 1, 1, 1, 1, 1, 1, 1},")
+        .replace("float[10] ab,", "float[10] ab = {3, 2, 1, 0, -1, 1, 1, 1, 1, 1},");
+    let (model, graph, channels) = open(&text);
+    let mut uncut = Uncut::new(&model, &graph, &channels);
+    let mut t = trainer(&model);
+    uncut.with_gates(&names(&t));
+    t.open_gates(&uncut.gates).unwrap();
+    let mut memory = block_on(t.memory()).unwrap();
+    uncut.gates.iter().for_each(|site| begin_as_scales(&mut memory, site).unwrap());
+    let of = |label: &str| memory.tensors[label].as_f32().unwrap().to_vec();
+    assert_eq!(of("g:a")[..4], [0.01, 1.0, -0.5, 1.0]);
+    assert_eq!(of("p:as")[..4], [1.0, 0.0, 1.0, 1.0]);
+    assert!((of("p:ab")[0] - 300.0).abs() < 1e-3 && of("p:ab")[1] == 2.0);
+    assert!(of("g:c").iter().all(|g| *g == 1.0), "a gate on weights begins as ones");
+    t.remember(memory).unwrap();
+    t.fold_gates().unwrap();
+    for name in ["as", "ab", "ss", "sb", "c"] {
+        let (want, got) = (trainer(&model), block_on(t.read(name)).unwrap());
+        let want = block_on(want.read(name)).unwrap();
+        for (a, b) in got.as_f32().unwrap().iter().zip(want.as_f32().unwrap()) {
+            assert!((a - b).abs() <= 1e-6 * b.abs(), "{name}: {a} {b}");
+        }
+    }
 }
 
 #[test]

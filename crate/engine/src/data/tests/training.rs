@@ -41,12 +41,16 @@ fn a_wrong_index_or_normalisation_is_refused() {
 /// What augmentation should give, pixel by pixel: pad, cut out, mirror.
 fn expected(data: &Dataset, image: usize, augment: Augment, normalization: &Normalization) -> Vec<f32> {
     let (rows, columns, channels) = (data.height() as isize, data.width() as isize, data.channels());
-    let shift = augment.draw(image as u32);
+    let shift = augment.draw(image as u32, data.height(), data.width());
     let scales = normalization.of_channels(channels).unwrap();
     let mut values = Vec::new();
     for (channel, (mean, std)) in scales.into_iter().enumerate() {
         for y in 0..rows {
             for x in 0..columns {
+                if shift.hole.as_ref().is_some_and(|[r, c]| r.contains(&(y as usize)) && c.contains(&(x as usize))) {
+                    values.push(0.0);
+                    continue;
+                }
                 let x = if shift.mirror { columns - 1 - x } else { x };
                 let (y, x) = (y + shift.down, x + shift.right);
                 let inside = (0..rows).contains(&y) && (0..columns).contains(&x);
@@ -67,7 +71,7 @@ fn augmentation_pads_cuts_and_mirrors() {
     let (cifar, mut changed) = (Normalization::cifar10(), 0);
     for image in 0..40 {
         // Padding beyond the image's own width too: some windows are all black.
-        let augment = Augment { padding: 6, flip: image % 2 == 0, seed: 3, epoch: 1 };
+        let augment = Augment { padding: 6, flip: image % 2 == 0, cutout: image as u32 % 5, seed: 3, epoch: 1 };
         let batch = data.gather(&[image as u32], &cifar, Some(augment)).unwrap();
         assert_eq!(batch.images, expected(&data, image, augment, &cifar));
         assert_eq!(batch, data.gather(&[image as u32], &cifar, Some(augment)).unwrap());

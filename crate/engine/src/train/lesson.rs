@@ -1,0 +1,127 @@
+//! What one part of a step learns from.
+
+use crate::batch::Labelled;
+use crate::data;
+use crate::data::random::SplitMix64;
+use crate::value::{HostData, HostTensor};
+
+/// Separates this use of a seed from others.
+const STREAM: u64 = 0x4d49_5855_5000_0001;
+/// Of the Beta distribution that shares are drawn from (Zhang et al. 2018 take 0.1 to 0.4).
+const ALPHA: f32 = 0.2;
+
+/// What the network should say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// A class for each image, or for each position of an output `[N, C, ...]`, row-major.
+    Classes(Vec<u32>),
+    /// Two classes for each image, of which the first counts `share` and the second the rest.
+    Mixed {
+        /// Of the picture itself.
+        first: Vec<u32>,
+        /// Of the one mixed in.
+        second: Vec<u32>,
+        /// How much the first counts, 0 to 1.
+        share: f32,
+    },
+    /// Numbers, for the mean squared error.
+    Values(HostTensor),
+}
+
+/// A batch of a network's input and what is to be learnt from it; without a target, a teacher's answers are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    /// The input, the batch first.
+    pub input: HostTensor,
+    /// The labels, where there are any.
+    pub target: Option<Target>,
+    /// Where each image's answer is among those that the teacher gave ahead; empty if it is to be asked now.
+    pub answers: Vec<u32>,
+}
+
+impl Lesson {
+    /// How many images it has.
+    pub fn images(&self) -> usize {
+        self.input.dims.first().copied().unwrap_or(0)
+    }
+
+    /// Mixes every picture with another of the batch, all by one share: mixup. Depends on nothing but seed and step.
+    #[must_use]
+    pub fn mixed(mut self, seed: u64, step: u64) -> Self {
+        let mut random = SplitMix64::keyed(&[STREAM, seed, step]);
+        let share = beta(&mut random);
+        let mut order: Vec<usize> = (0..self.images()).collect();
+        random.shuffle(&mut order);
+        let size = self.input.dims.iter().skip(1).product::<usize>().max(1);
+        if let HostData::F32(values) = &mut self.input.data {
+            let whole = values.clone();
+            for (own, &other) in values.chunks_mut(size).zip(&order) {
+                let other = whole.chunks(size).nth(other).unwrap_or_default();
+                own.iter_mut().zip(other).for_each(|(a, b)| *a = share * *a + (1.0 - share) * b);
+            }
+        }
+        if let Some(Target::Classes(first)) = self.target.take_if(|t| matches!(t, Target::Classes(_))) {
+            let each = (first.len() / order.len().max(1)).max(1);
+            let labels = |i: &usize| first.chunks(each).nth(*i).unwrap_or_default();
+            let second = order.iter().flat_map(labels).copied().collect();
+            self.target = Some(Target::Mixed { first, second, share });
+        }
+        // The answers were to other pictures.
+        self.answers.clear();
+        self
+    }
+}
+
+impl From<data::Batch> for Lesson {
+    fn from(batch: data::Batch) -> Self {
+        let input = HostTensor { dims: batch.shape.to_vec(), data: HostData::F32(batch.images) };
+        Self { input, target: batch.labels.map(Target::Classes), answers: Vec::new() }
+    }
+}
+
+impl From<Labelled> for Lesson {
+    fn from(batch: Labelled) -> Self {
+        let input = HostTensor { dims: batch.dims, data: HostData::F32(batch.images) };
+        Self { input, target: Some(Target::Classes(batch.labels)), answers: Vec::new() }
+    }
+}
+
+/// A number from Beta(ALPHA, ALPHA), by Joehnk's method: made for parameters below 1.
+fn beta(random: &mut SplitMix64) -> f32 {
+    loop {
+        let (x, y) = (random.unit().powf(1.0 / ALPHA), random.unit().powf(1.0 / ALPHA));
+        if x + y > 0.0 && x + y <= 1.0 {
+            return x / (x + y);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_spread_as_beta_has_it() {
+        let mut random = SplitMix64::new(1);
+        let drawn: Vec<f32> = (0..20_000).map(|_| beta(&mut random)).collect();
+        let mean = drawn.iter().sum::<f32>() / drawn.len() as f32;
+        let variance = drawn.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / drawn.len() as f32;
+        // Mean 1/2 and variance 1 / (4 (2 alpha + 1)).
+        assert!((mean - 0.5).abs() < 0.01 && (variance - 1.0 / 5.6).abs() < 0.004, "{mean} {variance}");
+    }
+
+    #[test]
+    fn pictures_and_classes_are_mixed_alike() {
+        let input = HostTensor::f32(vec![4, 1, 1, 2], vec![0.0, 10.0, 1.0, 11.0, 2.0, 12.0, 3.0, 13.0]).unwrap();
+        let lesson = Lesson { input, target: Some(Target::Classes(vec![0, 1, 2, 3])), answers: vec![7; 4] };
+        let mixed = lesson.clone().mixed(5, 9);
+        assert_eq!(mixed, lesson.clone().mixed(5, 9));
+        assert_ne!(mixed.input, lesson.mixed(5, 10).input);
+        let Some(Target::Mixed { first, second, share }) = mixed.target else { panic!() };
+        assert!(mixed.answers.is_empty() && first == [0, 1, 2, 3]);
+        for (pixels, (a, b)) in mixed.input.as_f32().unwrap().chunks(2).zip(first.iter().zip(&second)) {
+            let want = share * *a as f32 + (1.0 - share) * *b as f32;
+            assert!((pixels[0] - want).abs() < 1e-5 && (pixels[1] - want - 10.0).abs() < 1e-5);
+        }
+    }
+}
