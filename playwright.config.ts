@@ -15,7 +15,13 @@ export default defineConfig({
   forbidOnly: process.env['CI'] !== undefined,
   outputDir: '.cache/browser-tests',
   reporter: 'list',
-  use: { baseURL: `http://localhost:${PORT}${BASE}`, acceptDownloads: true, viewport: { width: 1280, height: 900 } },
+  use: {
+    baseURL: `http://localhost:${PORT}${BASE}`,
+    acceptDownloads: true,
+    viewport: { width: 1280, height: 900 },
+    // A service worker would answer before the files that tests put in its way; its own test lets it in.
+    serviceWorkers: 'block',
+  },
   webServer: {
     command: `node tool/serve.mjs --port ${PORT} --base ${BASE}`,
     url: `http://localhost:${PORT}${BASE}`,

@@ -1,6 +1,8 @@
 import { smallModel } from './files.js';
 import { expect, test } from './page.js';
 
+test.use({ serviceWorkers: 'allow' });
+
 test('after one visit the page works with the network cut', async ({ lopper, page, context }) => {
   await page.evaluate(async () => {
     await navigator.serviceWorker.ready;

@@ -5,8 +5,9 @@ import { needsOf, type CriterionName, single } from '../criteria.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import * as format from '../format.js';
-import { forgetCut } from './model.js';
-import { recipeOf } from './recipe.js';
+import { forgetCut, makeCut, scoreImages } from './model.js';
+import { follow, recipeOf } from './recipe.js';
+import { fineTune } from './run.js';
 import { client, runTask } from './session.js';
 import { set } from './settings.js';
 
@@ -110,6 +111,14 @@ export async function sweep(criteria: readonly CriterionName[], shares: readonly
   // The engine opened the model anew for every cut.
   store.scored.value = undefined;
   if (rows) store.sweep.value = rows.map((row, index) => ({ row, recipe: recipes[index - 1]?.[1] }));
+}
+
+/** Makes a cut of the sweep the result: its settings, the cut, and its repair. */
+export async function take(recipe: Recipe): Promise<void> {
+  if (store.busy.value) return;
+  follow(recipe);
+  if (store.unscored.value && !(await scoreImages())) return;
+  if ((await makeCut()) && recipe.tune) await fineTune();
 }
 
 /** The criteria that the images at hand are enough for. */

@@ -1,7 +1,6 @@
 import { useSignal } from '@preact/signals';
 import uPlot from 'uplot';
-import { follow } from '../actions/recipe.js';
-import { available, sweep } from '../actions/views.js';
+import { available, sweep, take } from '../actions/views.js';
 import { CRITERIA, type CriterionName } from '../criteria.js';
 import * as format from '../format.js';
 import type { Recipe, SweepRow } from '../protocol.js';
@@ -44,7 +43,10 @@ function chart(
       padding: [12, 16, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { show: false }, x: false, y: false },
-      scales: { x: { time: false }, y: { range: (_, low, high) => [Math.max(0, low - 5), Math.min(100, high + 5)] } },
+      scales: {
+        x: { time: false, range: (_, low, high) => [low - (high - low) * 0.06, high + (high - low) * 0.06] },
+        y: { range: (_, low, high) => [Math.max(0, low - 5), Math.min(100, high + 5)] },
+      },
       axes: [
         axis(host, { size: 32, values: (_, ticks) => ticks.map((tick) => SHOW[cost](tick)) }),
         axis(host, { size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}\u202f%`) }),
@@ -76,8 +78,8 @@ function Rows() {
   const rows = store.sweep.value;
   const fine = rows.filter(({ row }) => row.failed === undefined).map(({ row }) => row);
   if (rows.length === 0) return null;
-  const take = (recipe: Recipe | undefined): void => {
-    if (recipe && !store.busy.value) follow(recipe);
+  const choose = (recipe: Recipe | undefined): void => {
+    if (recipe) void take(recipe);
   };
   return (
     <>
@@ -93,7 +95,7 @@ function Rows() {
         height={HEIGHT}
         inputs={[rows, cost.value]}
         draw={(host, size) =>
-          chart(fine, cost.value, (row) => take(rows.find((other) => other.row === row)?.recipe), host, size)
+          chart(fine, cost.value, (row) => choose(rows.find((other) => other.row === row)?.recipe), host, size)
         }
       />
       <div class="table-room">
@@ -140,7 +142,7 @@ function Rows() {
                       class="button link small"
                       aria-label={`${text.sweep.take}: ${row.name}`}
                       disabled={store.busy.value}
-                      onClick={() => take(recipe)}
+                      onClick={() => choose(recipe)}
                     >
                       {text.sweep.take}
                     </button>
