@@ -14,8 +14,8 @@ const ANSWERS: u64 = 256 << 20;
 
 /// Numbers that a sample's value holds, where its shape tells.
 fn numbers(value: &Value) -> u64 {
-    let shape = value.shape.iter().filter(|_| value.tensor.is_none()).flatten().skip(1);
-    shape.filter_map(|d| d.length()).map(|n| n as u64).product()
+    let shape = value.shape.as_ref().filter(|_| value.tensor.is_none());
+    shape.map_or(0, |s| s.iter().skip(1).filter_map(|d| d.length()).map(|n| n as u64).product())
 }
 
 /// Bytes that a step on so many images takes: parameters with their gradients and what the optimiser remembers, every value
