@@ -44,7 +44,7 @@ fn batch_norm(call: &mut Call<'_>) -> Result<Vec<Value>> {
         return batch_norm_train(call, epsilon);
     }
     if call.flag("training_mode") {
-        return Err(unsupported("training_mode outside of training: export the model for inference"));
+        return batch_norm_of_batch(call, epsilon);
     }
     let (x, scale, shift) = (call.tensor(0)?, call.tensor(1)?, call.tensor(2)?);
     let (mean, variance) = (call.tensor(3)?, call.tensor(4)?);
@@ -63,6 +63,25 @@ pub(crate) fn scale_shift(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let dims = x.dims();
     let (scale, shift) = (per_channel(scale, &dims)?, per_channel(shift, &dims)?);
     by_rank!(dims.len(), D => one(DeviceTensor::from(x.float::<D>()? * scale.float()? + shift.float()?)))
+}
+
+/// A model that normalises by its input's own statistics in inference too, as where weights are standardised when it runs. The
+/// other outputs are the moved statistics, of which the variance is that of the population.
+fn batch_norm_of_batch(call: &mut Call<'_>, epsilon: f64) -> Result<Vec<Value>> {
+    let (x, scale, shift) = (call.tensor(0)?, call.tensor(1)?, call.tensor(2)?);
+    let (mean, variance) = (call.tensor(3)?, call.tensor(4)?);
+    let keep = f64::from(call.float_or("momentum", 0.9));
+    let dims = x.dims();
+    for t in [&scale, &shift, &mean, &variance] {
+        per_channel(t.clone(), &dims)?;
+    }
+    let moved = |old: DeviceTensor, new: Tensor<1>| -> Result<Value> {
+        Ok(DeviceTensor::from(old.float::<1>()?.mul_scalar(keep) + new.mul_scalar(1.0 - keep)).into())
+    };
+    by_rank!(dims.len(), D => {
+        let y = module::batch_norm_train(x.float::<D>()?, scale.float()?, shift.float()?, epsilon);
+        Ok(vec![DeviceTensor::from(y.output).into(), moved(mean, y.mean)?, moved(variance, y.variance)?])
+    })
 }
 
 fn batch_norm_train(call: &mut Call<'_>, epsilon: f64) -> Result<Vec<Value>> {
