@@ -14,6 +14,10 @@ const source = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min
 
 /** Fails with what axe finds, in words. */
 export async function expectAccessible(page: Page, state: string): Promise<void> {
+  // Colours in the middle of a transition are nobody's.
+  await page.evaluate(() =>
+    Promise.allSettled(document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations !== Infinity).map((a) => a.finished)),
+  );
   // Evaluated from outside, which the page's policy says nothing about.
   await page.evaluate(await source);
   const found = await page.evaluate(async () => {

@@ -94,7 +94,7 @@ def prune(ctx, *words):
     ctx.run("prune", model, "-o", out, "--ratio", "0.5", "--report", report, *words)
     said = json.loads(report.read_text())
     assert said["exact"] and said["max_error"] < 1e-4, said["max_error"]
-    return f"{said['recipe']['criterion']}, {said['parameters']['after']} parameters"
+    return f"{said['recipe']['cut']['criterion']}, {said['parameters']['after']} parameters"
 
 
 def checks(ctx):

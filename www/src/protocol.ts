@@ -218,6 +218,8 @@ export interface TuneOptions {
   resume: boolean;
   /** What is done before the first step. */
   recover: Stage[];
+  /** What is learnt: the labels, or the uncut model's answers beside them. */
+  loss: 'cross-entropy' | 'distill';
 }
 
 /** Accuracy on the validation images after a stage, if there are any. */

@@ -120,6 +120,8 @@ export interface Settings {
   recover: Stage[];
   epochs: number;
   learningRate: number;
+  /** Whether the uncut model's answers are learnt beside the labels. */
+  distill: boolean;
   batch: number;
 }
 
@@ -144,6 +146,7 @@ export const DEFAULTS: Settings = {
   recover: [],
   epochs: 3,
   learningRate: 0.02,
+  distill: false,
   batch: 32,
 };
 

@@ -382,6 +382,7 @@ export const text = {
     epochs: 'Epochs',
     learningRate: 'Learning rate',
     batch: 'Batch',
+    distill: ['Learn from the uncut model', 'Its answers count beside the labels: good where it was trained on images like these'],
     start: 'Fine-tune',
     again: 'Fine-tune again',
     repair: 'Repair',

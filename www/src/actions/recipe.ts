@@ -7,6 +7,7 @@ import * as store from '../store.js';
 import { text } from '../strings.js';
 import { fileName, save } from './download.js';
 import { setNormalize } from './model.js';
+import { lossOf } from './run.js';
 import { client, notify } from './session.js';
 import { set } from './settings.js';
 
@@ -14,8 +15,8 @@ import { set } from './settings.js';
 const SETTLE_MS = 400;
 
 const tunes = (own: store.Settings): boolean => {
-  const { recover, epochs, learningRate, batch } = store.DEFAULTS;
-  const same = own.recover.length === recover.length && own.epochs === epochs && own.learningRate === learningRate && own.batch === batch;
+  const { recover, epochs, learningRate, batch, distill } = store.DEFAULTS;
+  const same = own.recover.length === recover.length && own.epochs === epochs && own.learningRate === learningRate && own.batch === batch && own.distill === distill;
   return store.tune.value !== 'none' || !same;
 };
 
@@ -23,13 +24,13 @@ const tunes = (own: store.Settings): boolean => {
 export function recipeOf(plan: PlanOptions, own: store.Settings, tuned: boolean): Recipe {
   const looks = needsOf(own.criterion) !== 'weights';
   const normalize = store.normalize.value;
-  const { recover, epochs, learningRate, batch, seed } = own;
+  const { recover, epochs, learningRate, batch, seed, distill } = own;
   return {
     version: 1,
     cut: plan,
     ...(looks ? { score: store.SCORE_IMAGES } : {}),
     ...(tuned || looks || normalize !== store.DEFAULT_NORMALIZE ? { data: { normalize, seed } } : {}),
-    ...(tuned ? { tune: { epochs, learning_rate: learningRate, batch, seed, resume: false, recover } } : {}),
+    ...(tuned ? { tune: { epochs, learning_rate: learningRate, batch, seed, resume: false, recover, loss: lossOf(distill) } } : {}),
   };
 }
 
@@ -79,7 +80,7 @@ export function follow(found: Recipe): void {
         schedule: cut.schedule,
         seed: cut.seed,
       }),
-      ...(tune && { recover: tune.recover ?? [], epochs: tune.epochs, learningRate: tune.learning_rate, batch: tune.batch }),
+      ...(tune && { recover: tune.recover ?? [], epochs: tune.epochs, learningRate: tune.learning_rate, batch: tune.batch, distill: tune.loss !== 'cross-entropy' }),
     });
   });
   if (data && data.normalize !== store.normalize.value) void setNormalize(data.normalize);

@@ -1,7 +1,7 @@
 /** Evaluating and fine-tuning. */
 
 import { batch } from '@preact/signals';
-import type { Progress, Which } from '../protocol.js';
+import type { Progress, TuneOptions, Which } from '../protocol.js';
 import * as store from '../store.js';
 import { client, runTask } from './session.js';
 
@@ -46,12 +46,15 @@ function onTuneProgress(progress: Progress): void {
   });
 }
 
+/** The loss by its name in a recipe. */
+export const lossOf = (distill: boolean): TuneOptions['loss'] => (distill ? 'distill' : 'cross-entropy');
+
 /** Fine-tunes the cut model. `resume`: goes on from the last checkpoint. */
 export async function fineTune(resume = false): Promise<boolean> {
-  const { epochs, learningRate, batch: images, seed, recover } = store.settings.value;
+  const { epochs, learningRate, batch: images, seed, recover, distill } = store.settings.value;
   // A checkpoint lies behind the stages.
   const stages = resume ? [] : recover;
-  const options = { epochs, learning_rate: learningRate, batch: images, seed, resume, recover: stages };
+  const options = { epochs, learning_rate: learningRate, batch: images, seed, resume, recover: stages, loss: lossOf(distill) };
   batch(() => {
     if (!resume) {
       store.lossPoints.value = [];

@@ -40,6 +40,13 @@ function Fields() {
         disabled={busy}
         change={(value) => set({ batch: value ?? 1 })}
       />
+      <label class="tick">
+        <input type="checkbox" checked={own.distill} disabled={busy} onChange={() => set({ distill: !own.distill })} />
+        <span>
+          {text.tune.distill[0]}
+          <small>{text.tune.distill[1]}</small>
+        </span>
+      </label>
     </div>
   );
 }
