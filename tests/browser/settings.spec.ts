@@ -21,8 +21,9 @@ test('criteria that look at images say what they lack, and score as soon as they
 test('every criterion by weights gives a plan; a wrong mixture gives a sentence', async ({ lopper, page }) => {
   await lopper.drop(smallModel());
   const measure = page.getByRole('combobox', { name: 'Measure' });
-  const labels = await measure.locator('optgroup').first().locator('option').allTextContents();
-  expect(labels).toHaveLength(12);
+  const options = measure.locator('optgroup').first().locator('option');
+  await expect(options).toHaveCount(12);
+  const labels = await options.allTextContents();
   for (const label of labels) {
     await measure.selectOption({ label });
     // This model has no batch normalisation to look at.
