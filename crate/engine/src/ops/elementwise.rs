@@ -274,6 +274,12 @@ fn clip(call: &mut Call<'_>) -> Result<Vec<Value>> {
         let high = call.ints(2)?.and_then(|v| v.first().copied()).unwrap_or(i64::MAX);
         return one(HostTensor::i64(dims.clone(), v.iter().map(|&x| x.max(low).min(high)).collect())?);
     }
+    if let Some(HostTensor { dims, data: HostData::F32(v) }) = call.look(0)?.host() {
+        // Comparisons leave what is no number as it is.
+        let above = |x: f32| low.filter(|low| x < *low).unwrap_or(x);
+        let within = |x: f32| high.filter(|high| x > *high).unwrap_or(x);
+        return one(HostTensor::f32(dims.clone(), v.iter().map(|&x| within(above(x))).collect())?);
+    }
     let x = call.tensor(0)?;
     let dims = x.dims();
     by_rank!(dims.len(), D => {
