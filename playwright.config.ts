@@ -2,7 +2,7 @@ import { defineConfig } from '@playwright/test';
 
 // A sub-path, because the site must work below any.
 const BASE = '/some/sub/path/';
-const PORT = 4199;
+const PORT = Number(process.env['LOPPER_TEST_PORT'] ?? 4199);
 
 const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
