@@ -10,10 +10,12 @@ import { workOffline } from './actions/offline.js';
 import { followAddress, keepAddress } from './actions/recipe.js';
 import { boot } from './actions/session.js';
 import { listenForUndo } from './actions/settings.js';
+import { startLanguage } from './strings.js';
 import { App } from './views/app.js';
 
 const host = document.getElementById('app');
 if (host) {
+  await startLanguage();
   render(<App />, host);
   followSettings();
   keepAddress();
