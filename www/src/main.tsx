@@ -4,6 +4,7 @@ import '../styles/controls.css';
 import '../styles/landing.css';
 import '../styles/layout.css';
 import '../styles/steps.css';
+import '../styles/tour.css';
 import '../styles/views.css';
 import { followSettings } from './actions/model.js';
 import { workOffline } from './actions/offline.js';
@@ -11,6 +12,7 @@ import { followAddress, keepAddress } from './actions/recipe.js';
 import { boot } from './actions/session.js';
 import { listenForUndo } from './actions/settings.js';
 import { startLanguage } from './strings.js';
+import { followTour } from './tour/state.js';
 import { App } from './views/app.js';
 
 const host = document.getElementById('app');
@@ -20,6 +22,7 @@ if (host) {
   followSettings();
   keepAddress();
   listenForUndo();
+  followTour();
   void workOffline();
   void boot().then(followAddress);
 }

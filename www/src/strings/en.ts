@@ -1,6 +1,7 @@
 /** Every sentence on the page, in English; every other language has the same keys. */
 
 import { criteria } from './en/criteria.js';
+import { tour } from './en/tour.js';
 import type { TaskName, TargetKind, SampleStage } from '../store.js';
 import type { Normalizer, Reduction, Role, Schedule, Scope, Stage, Which } from '../protocol.js';
 
@@ -221,6 +222,7 @@ export const en = {
     planning: 'Working out the estimate\u2026',
   },
   criteria,
+  tour,
   scores: {
     title: 'See the scores',
     lead: 'Each bar counts the channels of one height of score. What is left of the line goes; move the slider and watch it.',

@@ -3,6 +3,7 @@
 import type { SampleStage } from '../store.js';
 import type { Strings } from './en.js';
 import { criteria } from './zh/criteria.js';
+import { tour } from './zh/tour.js';
 
 const list = (words: readonly string[]): string =>
   words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join('、')}和${words.at(-1) ?? ''}`;
@@ -205,6 +206,7 @@ export const zh: Strings = {
     planning: '正在估算…',
   },
   criteria,
+  tour,
   scores: {
     title: '查看分数',
     lead: '每根柱表示某一分数高度上的通道数。线左边的会被剪去；移动滑块，看看它怎么走。',

@@ -5,6 +5,7 @@ import { chooseDevice } from '../actions/session.js';
 import type { DeviceChoice } from '../protocol.js';
 import * as store from '../store.js';
 import { LanguageMenu, text } from '../strings.js';
+import { running, startTour } from '../tour/state.js';
 import { FileButton } from './controls.js';
 import { STEP_IDS, type StepId } from './step.js';
 
@@ -160,6 +161,15 @@ function StepNav() {
   );
 }
 
+function Compass() {
+  return (
+    <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+      <circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="1.5" />
+      <path d="M10.9 5.1 9.2 9.2 5.1 10.9 6.8 6.8z" fill="currentColor" />
+    </svg>
+  );
+}
+
 export function Header() {
   const opened = store.model.value !== undefined;
   return (
@@ -178,6 +188,11 @@ export function Header() {
               disabled={store.busy.value}
               take={(files) => void take(files)}
             />
+          )}
+          {opened && !running.value && (
+            <button type="button" class="icon" aria-label={text.tour.start} title={text.tour.start} onClick={() => void startTour()}>
+              <Compass />
+            </button>
           )}
           <DeviceMenu />
           <LanguageMenu />
