@@ -11,7 +11,7 @@ const HEIGHT = 44;
 /** More histograms than this are shown only when asked for. */
 const SHOWN = 12;
 
-interface Heights {
+export interface Heights {
   least: number;
   most: number;
   /** Channels by height of score. */
@@ -21,7 +21,7 @@ interface Heights {
   sorted: number[];
 }
 
-function heights(scores: readonly number[]): Heights {
+export function heights(scores: readonly number[]): Heights {
   const sorted = [...scores].sort((a, b) => a - b);
   const least = sorted[0] ?? 0;
   const most = sorted.at(-1) ?? 0;
@@ -34,7 +34,7 @@ function heights(scores: readonly number[]): Heights {
 }
 
 /** Where the line is, from 0 to 1: between the last channel that goes and the first that stays. */
-function line({ least, most, sorted }: Heights, gone: number): number {
+export function line({ least, most, sorted }: Heights, gone: number): number {
   if (gone <= 0 || most <= least) return 0;
   const last = sorted[gone - 1] ?? most;
   const first = sorted[gone] ?? most;

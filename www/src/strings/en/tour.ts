@@ -89,10 +89,9 @@ const chapters: Record<ChapterId, Chapter> = {
 };
 
 export const tour = {
-  title: 'Guided tour',
   start: 'Take the tour',
   goOn: 'Go on with the tour',
-  lead: 'Six short chapters on a small sample network. Each ends with something to try.',
+  lead: 'The tour: six short chapters on the sample, each with something to try.',
   needsSample: 'The tour works on the sample. Opening it closes the model that is open now.',
   openSample: 'Open the sample',
   waiting: 'The sample is being opened\u2026',

@@ -3,10 +3,9 @@
 import type { Strings } from '../en.js';
 
 export const tour: Strings['tour'] = {
-  title: '导览',
   start: '开始导览',
   goOn: '继续导览',
-  lead: '在一个小示例网络上的六个短章，每章最后都有动手的内容。',
+  lead: '导览：在示例上的六个短章，每章都有动手的内容。',
   needsSample: '导览在示例上进行。打开示例会关闭现在打开的模型。',
   openSample: '打开示例',
   waiting: '正在打开示例…',
