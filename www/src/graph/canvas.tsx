@@ -173,7 +173,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
   };
 
   return (
-    <div class="graph-canvas" ref={host}>
+    <div class="graph-canvas" ref={host} aria-busy={scene.arranging.value}>
       <canvas
         ref={canvas}
         tabIndex={0}
@@ -207,7 +207,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
           if (box !== undefined) scene.openBox(box);
         }}
       />
-      {scene.laidOut.value === undefined && <p class="graph-wait">{text.graph.drawing}</p>}
+      {scene.arranging.value && <p class="graph-wait">{text.graph.drawing}</p>}
     </div>
   );
 }

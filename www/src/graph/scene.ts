@@ -15,6 +15,8 @@ export const selected = signal<number | undefined>(undefined);
 export const lit = signal<number | undefined>(undefined);
 /** Nodes of a chain of unions that is walked, by name. */
 export const chain = signal<ReadonlySet<string>>(new Set());
+/** A layout is being worked out. */
+export const arranging = signal(false);
 export const laidOut = signal<{ shown: Shown; layout: Layout } | undefined>(undefined);
 
 export const allPaths = computed(() => (store.drawing.value ? paths(store.drawing.value) : []));
@@ -117,17 +119,22 @@ export function followLayout(): () => void {
     const shown = collapse(drawing, allPaths.value, allLevels.value[level.value]?.depth ?? 1, opened.value, store.model.peek()?.pinned ?? []);
     wish += 1;
     const mine = wish;
+    arranging.value = true;
     // Sizes read what a cut leaves, and a cut must not lay everything out anew.
     const boxes = untracked(() => sizesOf(shown, drawing, kept.value));
     const arrows = shown.arrows.map(({ from, to }): [number, number] => [from, to]);
     client.call('layout', { sizes: boxes, arrows }).then(
       (layout) => {
         if (mine !== wish) return;
+        arranging.value = false;
         const node = selected.peek() === undefined ? undefined : laidOut.peek()?.shown.boxes[selected.peek() ?? 0]?.nodes[0];
         laidOut.value = { shown, layout };
         selected.value = node === undefined ? undefined : shown.boxOf[node];
       },
-      () => undefined,
+      () => {
+        // The engine stopped; the drawing is fetched anew with the next one.
+        if (mine === wish) arranging.value = false;
+      },
     );
   });
 }

@@ -275,7 +275,7 @@ export const en = {
     cut: 'Cut',
     noCut: 'Make a cut to see it beside.',
     same: 'The file keeps its size, too, and so does every array in memory. Zeros are worth something only where all of a channel is zero: then it can be cut.',
-    measured: (device: string) => `Time of one sample on this ${device}, the fastest of three rounds`,
+    measured: (device: string) => `Time of one sample on this ${device}, the fastest of six rounds`,
   },
   graph: {
     title: 'See the graph',

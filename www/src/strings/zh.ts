@@ -259,7 +259,7 @@ export const zh: Strings = {
     cut: '剪枝',
     noCut: '先剪一次，就能并排比较。',
     same: '文件大小不变，内存中的每个数组也不变。只有整个通道都为零时，零才有价值：那样就可以剪去。',
-    measured: (device) => `在此 ${device} 上处理一个样本的时间，取三轮中最快的一次`,
+    measured: (device) => `在此 ${device} 上处理一个样本的时间，取六轮中最快的一次`,
   },
   graph: {
     title: '查看计算图',
