@@ -136,7 +136,7 @@ test('a graph of ten thousand nodes', async ({ page, lopper }, info) => {
   const more = page.getByRole('button', { name: 'More boxes' });
   let all = Number.NaN;
   while (await more.isEnabled()) all = await drawn(() => more.click());
-  await expect(page.locator('.graph')).toContainText(/^.*10,?00\d nodes\./);
+  await expect(page.locator('.graph')).toContainText(/10,?00\d nodes\./);
   const frames = await pan(page);
   await page.getByRole('button', { name: 'Show all' }).first().click();
   const framesOfWhole = await pan(page);
