@@ -32,7 +32,12 @@ function layersOf({ sizes, arrows }: Boxes): number[] {
   after.forEach((targets, box) => {
     for (const target of targets) layers[target] = Math.max(layers[target] ?? 0, (layers[box] ?? 0) + 1);
   });
-  return layers;
+  // What reads nothing stands right above its first reader, not at the top.
+  const read = new Set(after.flat());
+  return layers.map((layer, box) => {
+    const first = (after[box] ?? []).reduce((least, target) => Math.min(least, layers[target] ?? 0), Number.POSITIVE_INFINITY);
+    return read.has(box) || first === Number.POSITIVE_INFINITY ? layer : first - 1;
+  });
 }
 
 const mean = (items: readonly Item[], fallback: number): number =>
