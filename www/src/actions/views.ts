@@ -14,6 +14,12 @@ import { set } from './settings.js';
 /** Images that each cut of a measurement is judged by. */
 const JUDGES = 500;
 
+/** Notes which fold-outs are open. */
+export function notePanel(name: string, open: boolean): void {
+  const others = [...store.panels.value].filter((other) => other !== name);
+  store.panels.value = new Set(open ? [...others, name] : others);
+}
+
 /** The scores by which the present settings rank channels. */
 export async function fetchScores(): Promise<void> {
   const options = store.planOptions.value;
@@ -49,7 +55,7 @@ export async function solveRatios(macs: number): Promise<boolean> {
 }
 
 /** Rounds of timing, of which the fastest counts: whatever else the device does only adds to a time. */
-const ROUNDS = 3;
+const ROUNDS = 6;
 
 export async function timeZeros(share: number): Promise<void> {
   const rounds: Zeros[] = [];

@@ -172,8 +172,9 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
     event.preventDefault();
   };
 
+  const waiting = scene.arranging.value || scene.laidOut.value === undefined;
   return (
-    <div class="graph-canvas" ref={host}>
+    <div class="graph-canvas" ref={host} aria-busy={waiting}>
       <canvas
         ref={canvas}
         tabIndex={0}
@@ -207,7 +208,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
           if (box !== undefined) scene.openBox(box);
         }}
       />
-      {scene.laidOut.value === undefined && <p class="graph-wait">{text.graph.drawing}</p>}
+      {waiting && <p class="graph-wait">{text.graph.drawing}</p>}
     </div>
   );
 }

@@ -75,7 +75,8 @@ function Details(props: { drawing: Drawing }) {
       members.set(group, (members.get(group) ?? new Set()).add(role));
     }
   }
-  const given = drawing.edges.filter(([from]) => box.nodes.includes(from)).map(([, , value]) => drawing.values[value]);
+  const inside = new Set(box.nodes);
+  const given = drawing.edges.filter(([from]) => inside.has(from)).map(([, , value]) => drawing.values[value]);
   const shape = one && given[0]?.shape;
   if (members.size === 0) for (const group of given.flatMap((value) => value?.groups ?? [])) members.set(group, new Set());
   return (
@@ -218,5 +219,5 @@ function Graph() {
 
 /** The model as a drawing. */
 export function GraphPanel() {
-  return <Panel title={text.graph.title}>{() => <Graph />}</Panel>;
+  return <Panel name="graph" title={text.graph.title}>{() => <Graph />}</Panel>;
 }

@@ -1,8 +1,9 @@
-/** Every sentence on the page, in one place. */
+/** Every sentence on the page, in English; every other language has the same keys. */
 
-import { criteria } from './criteria-strings.js';
-import type { TaskName, TargetKind, SampleStage } from './store.js';
-import type { Normalizer, Reduction, Role, Schedule, Scope, Stage, Which } from './protocol.js';
+import { criteria } from './en/criteria.js';
+import { tour } from './en/tour.js';
+import type { TaskName, TargetKind, SampleStage } from '../store.js';
+import type { Normalizer, Reduction, Role, Schedule, Scope, Stage, Which } from '../protocol.js';
 
 const list = (words: readonly string[]): string =>
   words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`;
@@ -39,10 +40,11 @@ const stages: Record<SampleStage, string> = {
   done: 'Done',
 };
 
-export const text = {
+export const en = {
   tasks,
   which,
   landing: {
+    page: 'Lopper: make a trained network smaller',
     privacy: 'Nothing leaves this machine.',
     privacyMore: 'No upload, no account, no request after this page has loaded.',
     title: 'Make a trained network smaller.',
@@ -78,6 +80,7 @@ export const text = {
     another: 'Open model',
     device: 'Device',
     theme: { auto: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
+    language: 'Language',
   },
   device: {
     auto: 'Automatic',
@@ -219,6 +222,7 @@ export const text = {
     planning: 'Working out the estimate\u2026',
   },
   criteria,
+  tour,
   scores: {
     title: 'See the scores',
     lead: 'Each bar counts the channels of one height of score. What is left of the line goes; move the slider and watch it.',
@@ -271,7 +275,7 @@ export const text = {
     cut: 'Cut',
     noCut: 'Make a cut to see it beside.',
     same: 'The file keeps its size, too, and so does every array in memory. Zeros are worth something only where all of a channel is zero: then it can be cut.',
-    measured: (device: string) => `Time of one sample on this ${device}, the fastest of three rounds`,
+    measured: (device: string) => `Time of one sample on this ${device}, the fastest of six rounds`,
   },
   graph: {
     title: 'See the graph',
@@ -341,6 +345,7 @@ export const text = {
       batchnorm: ['Re-estimate statistics', 'Batch normalisation learns its means and variances again'],
     } satisfies Record<Stage, [name: string, more: string]>,
     table: 'Accuracy on the validation images after each stage',
+    before: 'Before any of it',
     unknown: 'not measured',
   },
   data: {
@@ -355,8 +360,7 @@ export const text = {
     ownHelp: 'One number a channel, separated by commas',
     ownApply: 'Apply',
     ownBad: 'Write as many deviations as means, all numbers, deviations above 0.',
-    images: 'images',
-    classes: (count: number) => `${count} ${count === 1 ? 'class' : 'classes'}`,
+    holds: (images: string, classes: number) => `${images} images, ${classes} ${classes === 1 ? 'class' : 'classes'}`,
     train: 'train',
     validation: 'validation',
     test: 'test',
@@ -403,6 +407,7 @@ export const text = {
     stopped: 'Stopped early. The weights up to there are kept.',
     finished: 'Finished.',
     curve: 'Training loss by step',
+    done: (steps: string, time: string) => `${steps} steps in ${time}`,
   },
   proof: {
     needs: 'Every cut is proved at once. Make a cut first.',
@@ -423,8 +428,10 @@ export const text = {
     model: 'Download the model',
     recipe: 'Recipe',
     recipeMore: 'Every setting and seed, to repeat this run here or on the command line',
-    report: 'Report',
+    report: 'Report (JSON)',
     reportMore: 'What was cut, where, and the proof',
+    page: 'Report to read (HTML)',
+    pageMore: 'One HTML file with all numbers and pictures, which opens anywhere',
     cutOnly: 'Model without fine-tuning',
   },
   card: {
@@ -443,6 +450,7 @@ export const text = {
     notYet: 'evaluate to measure',
     before: 'before',
     after: 'after',
+    to: 'to',
   },
   sample: {
     stage: (stage: SampleStage) => stages[stage],
@@ -481,4 +489,35 @@ export const text = {
     folder: 'The folder could not be read. Drop it again, or choose it with the button.',
     fileGone: (name: string) => `${name} can no longer be read. It was moved, changed or deleted; choose it again.`,
   },
+  report: {
+    title: (model: string) => `What was cut from ${model}`,
+    made: (date: string) => `Made by Lopper on ${date}.`,
+    result: 'Before and after',
+    sizes: 'The model, and what is left of it',
+    change: 'change',
+    accuracy: 'Accuracy, stage by stage',
+    tested: 'On the test images',
+    notEvaluated: 'Nothing was evaluated.',
+    curve: 'Loss of the training by step (solid), and accuracy on the validation images (dashed).',
+    groups: 'Channels that can only go together, and how many of them stay',
+    scores: 'Scores',
+    histograms: 'Each bar counts the channels of one height of score; what is left of the line went.',
+    graph: 'The graph',
+    graphMore: 'Colours are groups. Widths are those before and after the cut.',
+    recipe: 'To do it again',
+    recipeMore: 'On the command line, or with the recipe as a file:',
+    versions: 'Made with',
+    alone: 'This file holds all of its pictures and no script, and fetches nothing.',
+  },
+  units: {
+    points: 'pts',
+    minutes: 'min',
+    hours: 'h',
+    faster: (times: string) => `${times}\u00d7 faster`,
+    slower: (times: string) => `${times}\u00d7 slower`,
+    scalar: 'scalar',
+    bytes: (count: string) => `${count} bytes`,
+  },
 };
+
+export type Strings = typeof en;
