@@ -181,6 +181,9 @@ export const stage = signal<StageProgress | undefined>(undefined);
 /** What stages of recovery brought in the last fine-tune. */
 export const stages = signal<StageSummary[]>([]);
 
+/** Fold-outs that are open, by the names that some of them have. */
+export const panels = signal<ReadonlySet<string>>(new Set());
+
 export const drawing = signal<Drawing | undefined>(undefined);
 export const scores = signal<GroupScores[] | undefined>(undefined);
 export const sensitivity = signal<Sensitivity | undefined>(undefined);

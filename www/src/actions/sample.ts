@@ -7,7 +7,7 @@ import { evaluate, fineTune } from './run.js';
 import { clearNotices, client, runTask } from './session.js';
 import { set } from './settings.js';
 
-async function openSample(): Promise<boolean> {
+export async function openSample(): Promise<boolean> {
   const sample = await runTask('open', async () => client.call('sample', { bytes: await client.sampleModel() }));
   if (!sample) return false;
   const linked = store.linked.value;

@@ -14,6 +14,12 @@ import { set } from './settings.js';
 /** Images that each cut of a measurement is judged by. */
 const JUDGES = 500;
 
+/** Notes which fold-outs are open. */
+export function notePanel(name: string, open: boolean): void {
+  const others = [...store.panels.value].filter((other) => other !== name);
+  store.panels.value = new Set(open ? [...others, name] : others);
+}
+
 /** The scores by which the present settings rank channels. */
 export async function fetchScores(): Promise<void> {
   const options = store.planOptions.value;

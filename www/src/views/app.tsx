@@ -15,6 +15,7 @@ import { ModelStep } from './model.js';
 import { Notices } from './notices.js';
 import { ProofStep } from './proof.js';
 import { SampleBanner } from './sample.js';
+import { Tour } from './tour.js';
 import { TuneStep } from './tune.js';
 
 const carriesFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false;
@@ -126,6 +127,7 @@ export function App() {
       <Failed />
       <Notices />
       {store.model.value ? <Workspace /> : <Landing />}
+      <Tour />
       <Spoken />
       <DropZone />
     </>

@@ -22,7 +22,7 @@ function Line(props: {
           <span class="line-before">{props.before}</span>
           {props.after !== undefined && (
             <>
-              <span class="arrow" aria-label="to">
+              <span class="arrow" aria-label={text.card.to}>
                 →
               </span>
               <b class="line-after">{props.after}</b>

@@ -17,7 +17,7 @@ export function Segmented<T extends string>(props: {
 }) {
   const entries = Object.entries(props.options) as [T, string][];
   return (
-    <fieldset class="segmented" disabled={props.disabled}>
+    <fieldset class="segmented" data-name={props.name} disabled={props.disabled}>
       <legend>{props.label}</legend>
       <div class="segments">
         {entries.map(([value, label]) => (

@@ -130,9 +130,7 @@ function Normalize() {
 export function DataStep() {
   const data = store.data.value;
   const busy = store.busy.value;
-  const note = data
-    ? `${format.exactly(data.images)} ${text.data.images}, ${text.data.classes(data.classes.length)}`
-    : undefined;
+  const note = data && text.data.holds(format.exactly(data.images), data.classes.length);
   return (
     <Step id="data" state={data ? 'done' : 'open'} note={note}>
       {!data && <p class="lead">{text.data.lead}</p>}

@@ -12,7 +12,7 @@ function Detail(props: { evaluation: Evaluation }) {
   return (
     <span class="result-detail">
       <span>
-        {text.evaluate.loss} {loss.toFixed(3)}
+        {text.evaluate.loss} {format.fixed(loss, 3)}
       </span>
       <span>
         {format.milliseconds(milliseconds_per_image)} {text.evaluate.perImage}

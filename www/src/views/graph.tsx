@@ -218,5 +218,5 @@ function Graph() {
 
 /** The model as a drawing. */
 export function GraphPanel() {
-  return <Panel title={text.graph.title}>{() => <Graph />}</Panel>;
+  return <Panel name="graph" title={text.graph.title}>{() => <Graph />}</Panel>;
 }

@@ -4,7 +4,8 @@ import { take } from '../actions/model.js';
 import { chooseDevice } from '../actions/session.js';
 import type { DeviceChoice } from '../protocol.js';
 import * as store from '../store.js';
-import { text } from '../strings.js';
+import { LanguageMenu, text } from '../strings.js';
+import { running, startTour } from '../tour/state.js';
 import { FileButton } from './controls.js';
 import { STEP_IDS, type StepId } from './step.js';
 
@@ -20,11 +21,7 @@ export function Mark() {
   );
 }
 
-const CHOICES: [DeviceChoice, string, string][] = [
-  ['auto', text.device.auto, text.device.autoMore],
-  ['gpu', text.device.gpu, text.device.gpuMore],
-  ['cpu', text.device.cpu, text.device.cpuMore],
-];
+const CHOICES: readonly DeviceChoice[] = ['auto', 'gpu', 'cpu'];
 
 function DeviceMenu() {
   const menu = useRef<HTMLDetailsElement>(null);
@@ -61,7 +58,7 @@ function DeviceMenu() {
         )}
         <fieldset disabled={store.busy.value}>
           <legend class="hidden">{text.header.device}</legend>
-          {CHOICES.map(([choice, name, more]) => (
+          {CHOICES.map((choice) => (
             <label key={choice} class="menu-choice">
               <input
                 type="radio"
@@ -70,8 +67,8 @@ function DeviceMenu() {
                 onChange={() => void chooseDevice(choice)}
               />
               <span>
-                {name}
-                <small>{more}</small>
+                {text.device[choice]}
+                <small>{text.device[`${choice}More`]}</small>
               </span>
             </label>
           ))}
@@ -110,7 +107,7 @@ function ThemeButton() {
   };
   const label = text.header.theme[theme.value];
   return (
-    <button type="button" class="theme" aria-label={label} title={label} onClick={next}>
+    <button type="button" class="icon" aria-label={label} title={label} onClick={next}>
       <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
         <circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="1.5" />
         {theme.value === 'auto' && <path d="M8 2a6 6 0 0 1 0 12z" fill="currentColor" />}
@@ -164,6 +161,15 @@ function StepNav() {
   );
 }
 
+function Compass() {
+  return (
+    <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+      <circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="1.5" />
+      <path d="M10.9 5.1 9.2 9.2 5.1 10.9 6.8 6.8z" fill="currentColor" />
+    </svg>
+  );
+}
+
 export function Header() {
   const opened = store.model.value !== undefined;
   return (
@@ -183,7 +189,13 @@ export function Header() {
               take={(files) => void take(files)}
             />
           )}
+          {opened && !running.value && (
+            <button type="button" class="icon" aria-label={text.tour.start} title={text.tour.start} onClick={() => void startTour()}>
+              <Compass />
+            </button>
+          )}
           <DeviceMenu />
+          <LanguageMenu />
           <ThemeButton />
         </div>
       </div>

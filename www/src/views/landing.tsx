@@ -2,6 +2,7 @@ import { take } from '../actions/model.js';
 import { trySample } from '../actions/sample.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { begun, startTour } from '../tour/state.js';
 import { FileButton } from './controls.js';
 import { STEP_IDS } from './step.js';
 
@@ -87,8 +88,14 @@ export function Landing() {
             <button type="button" class="button" disabled={!ready} onClick={() => void trySample()}>
               {text.landing.sample}
             </button>
+            <button type="button" class="button" disabled={!ready} onClick={() => void startTour()}>
+              {begun.value ? text.tour.goOn : text.tour.start}
+            </button>
           </div>
           <p class="hint">{text.landing.sampleMore}</p>
+          <p class="hint">
+            {text.tour.title}: {text.tour.lead}
+          </p>
           <EngineLine />
         </div>
         <Picture />

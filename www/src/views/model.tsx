@@ -39,7 +39,7 @@ export function ModelStep() {
         <Fact name={text.model.macs} title={`${text.model.macsMore}: ${format.exactly(summary.macs)}`}>
           <b class="figure">{format.count(summary.macs)}</b>
         </Fact>
-        <Fact name={text.model.size} title={`${format.exactly(summary.bytes)} bytes`}>
+        <Fact name={text.model.size} title={text.units.bytes(format.exactly(summary.bytes))}>
           <b class="figure">{format.bytes(summary.bytes)}</b>
         </Fact>
         <Fact name={text.model.nodes}>

@@ -109,5 +109,5 @@ function Histograms() {
 
 /** The scores of every group, with the line that the slider moves. */
 export function ScoresPanel() {
-  return <Panel title={text.scores.title}>{() => <Histograms />}</Panel>;
+  return <Panel name="scores" title={text.scores.title}>{() => <Histograms />}</Panel>;
 }

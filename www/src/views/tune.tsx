@@ -68,7 +68,7 @@ function Live(props: { progress: TuneProgress }) {
       <dl class="meters">
         <Meter name={text.tune.epoch} value={`${epoch} / ${epochs}`} />
         <Meter name={text.tune.step} value={`${format.exactly(step)} / ${format.exactly(steps)}`} />
-        <Meter name={text.tune.loss} value={loss.toFixed(3)} />
+        <Meter name={text.tune.loss} value={format.fixed(loss, 3)} />
         <Meter name={text.tune.rate} value={learning_rate.toPrecision(2)} />
         <Meter name={text.tune.eta} value={eta === null ? '\u2013' : format.seconds(eta)} />
       </dl>
@@ -129,7 +129,7 @@ export function TuneStep() {
     <Step
       id="tune"
       state={state === 'finished' || state === 'stopped' ? 'done' : 'open'}
-      note={state === 'finished' && progress ? `${format.exactly(progress.steps)} steps in ${format.seconds(progress.seconds)}` : undefined}
+      note={state === 'finished' && progress ? text.tune.done(format.exactly(progress.steps), format.seconds(progress.seconds)) : undefined}
     >
       {state === 'none' && <p class="lead">{text.tune.lead}</p>}
       <Recover />

@@ -120,5 +120,5 @@ function Ask() {
 
 /** Why channels belong together, or stay. */
 export function WhyPanel() {
-  return <Panel title={text.why.title}>{() => <Ask />}</Panel>;
+  return <Panel name="why" title={text.why.title}>{() => <Ask />}</Panel>;
 }

@@ -39,7 +39,7 @@ function Bars() {
 /** Masks beside the cut: why zeros alone make nothing faster. */
 export function ZerosPanel() {
   return (
-    <Panel title={text.zeros.title}>
+    <Panel name="zeros" title={text.zeros.title}>
       {() => (
         <>
           <p class="hint">{text.zeros.lead}</p>

@@ -1,8 +1,9 @@
-/** Every sentence on the page, in one place. */
+/** Every sentence on the page, in English; every other language has the same keys. */
 
-import { criteria } from './criteria-strings.js';
-import type { TaskName, TargetKind, SampleStage } from './store.js';
-import type { Normalizer, Reduction, Role, Schedule, Scope, Stage, Which } from './protocol.js';
+import { criteria } from './en/criteria.js';
+import { tour } from './en/tour.js';
+import type { TaskName, TargetKind, SampleStage } from '../store.js';
+import type { Normalizer, Reduction, Role, Schedule, Scope, Stage, Which } from '../protocol.js';
 
 const list = (words: readonly string[]): string =>
   words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`;
@@ -39,10 +40,11 @@ const stages: Record<SampleStage, string> = {
   done: 'Done',
 };
 
-export const text = {
+export const en = {
   tasks,
   which,
   landing: {
+    page: 'Lopper: make a trained network smaller',
     privacy: 'Nothing leaves this machine.',
     privacyMore: 'No upload, no account, no request after this page has loaded.',
     title: 'Make a trained network smaller.',
@@ -78,6 +80,7 @@ export const text = {
     another: 'Open model',
     device: 'Device',
     theme: { auto: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' },
+    language: 'Language',
   },
   device: {
     auto: 'Automatic',
@@ -219,6 +222,7 @@ export const text = {
     planning: 'Working out the estimate\u2026',
   },
   criteria,
+  tour,
   scores: {
     title: 'See the scores',
     lead: 'Each bar counts the channels of one height of score. What is left of the line goes; move the slider and watch it.',
@@ -355,8 +359,7 @@ export const text = {
     ownHelp: 'One number a channel, separated by commas',
     ownApply: 'Apply',
     ownBad: 'Write as many deviations as means, all numbers, deviations above 0.',
-    images: 'images',
-    classes: (count: number) => `${count} ${count === 1 ? 'class' : 'classes'}`,
+    holds: (images: string, classes: number) => `${images} images, ${classes} ${classes === 1 ? 'class' : 'classes'}`,
     train: 'train',
     validation: 'validation',
     test: 'test',
@@ -403,6 +406,7 @@ export const text = {
     stopped: 'Stopped early. The weights up to there are kept.',
     finished: 'Finished.',
     curve: 'Training loss by step',
+    done: (steps: string, time: string) => `${steps} steps in ${time}`,
   },
   proof: {
     needs: 'Every cut is proved at once. Make a cut first.',
@@ -443,6 +447,7 @@ export const text = {
     notYet: 'evaluate to measure',
     before: 'before',
     after: 'after',
+    to: 'to',
   },
   sample: {
     stage: (stage: SampleStage) => stages[stage],
@@ -481,4 +486,15 @@ export const text = {
     folder: 'The folder could not be read. Drop it again, or choose it with the button.',
     fileGone: (name: string) => `${name} can no longer be read. It was moved, changed or deleted; choose it again.`,
   },
+  units: {
+    points: 'pts',
+    minutes: 'min',
+    hours: 'h',
+    faster: (times: string) => `${times}\u00d7 faster`,
+    slower: (times: string) => `${times}\u00d7 slower`,
+    scalar: 'scalar',
+    bytes: (count: string) => `${count} bytes`,
+  },
 };
+
+export type Strings = typeof en;

@@ -1,6 +1,6 @@
 /** A name and a sentence for each criterion. */
 
-import type { CriterionName } from './criteria.js';
+import type { CriterionName } from '../../criteria.js';
 
 export const criteria: Record<CriterionName, readonly [name: string, sentence: string]> = {
   l1: ['L1 norm', 'Sum of absolute weights. Small filters do little (Li 2017).'],

@@ -1,0 +1,73 @@
+/** The guided tour, in Chinese. */
+
+import type { Strings } from '../en.js';
+
+export const tour: Strings['tour'] = {
+  title: '导览',
+  start: '开始导览',
+  goOn: '继续导览',
+  lead: '在一个小示例网络上的六个短章，每章最后都有动手的内容。',
+  needsSample: '导览在示例上进行。打开示例会关闭现在打开的模型。',
+  openSample: '打开示例',
+  waiting: '正在打开示例…',
+  chapter: (number, all) => `第 ${number} 章，共 ${all} 章`,
+  chapters: {
+    magnitude: {
+      title: '权重大小',
+      words: '如果一个卷积核的权重都很小，它对该层输出的贡献就很少。因此最简单的度量是把权重的绝对值加起来，和最小的先剪去。',
+      tasks: ['把度量选为“L1 范数”。', '打开“查看分数”。', '拖动滑块，看阈值线怎样穿过柱形。'],
+      look: '每根柱表示某一分数上的通道数；线左边的会被剪去。有空隙时容易取舍；全部挤成一堆时，线切开的是几乎一样的通道。',
+      from: 'Li 等，Pruning Filters for Efficient ConvNets，2017',
+    },
+    median: {
+      title: '几何中位数',
+      words: '两个作用几乎相同的卷积核，无论权重多大，都不必同时保留。几何中位数是到一层中所有卷积核距离之和最小的点：离它近的，其余卷积核可以代替。',
+      tasks: ['把度量选为“几何中位数”。', '按剪枝按钮，验证会自动进行。', '评估剪枝前后的准确率。'],
+      look: '分数的柱形现在表示距离，而不是大小。刚剪完的准确率就是这种选择本身保住的：还没有任何训练。',
+      from: 'He 等，Filter Pruning via Geometric Median，2019',
+    },
+    gates: {
+      title: 'BN 缩放因子与门',
+      words: '批归一化给每个通道乘上一个学到的数。它接近零时，几乎什么都通不过：网络自己关上了一道门。也可以设想在任意通道之后放一道门，看损失会随它变化多少。',
+      tasks: ['把度量选为“BN 缩放因子”。', '把通道的比较范围选为“整个网络”。', '选择“门控 Taylor”；它会先看图像。'],
+      look: '在上面的分组里，斜纹部分不再一样长。整个网络共用一条线，有的组剪得多，有的组一个也不剪。',
+      from: 'Liu 等，Network Slimming，2017；Molchanov 等，Importance Estimation for Neural Network Pruning，2019',
+    },
+    together: {
+      title: '什么属于一组',
+      words: '没有通道能单独剪去。读取它的层会少一个输入；两层相加时，两边必须失去同一个位置。Lopper 沿计算图追踪每个通道：必须一起剪去的就是一组。',
+      tasks: ['打开“查看计算图”。', '选一个方框：点击它，或用搜索找到它。', '打开“它们为什么属于一组？”，按“显示原因”。'],
+      look: '实线框产生这些通道，虚线框读取它们，点线框随同。Add 把两个输入绑在一起：所以残差网络的组少而成员多。',
+      from: 'Fang 等，DepGraph: Towards Any Structural Pruning，2023',
+    },
+    masks: {
+      title: '掩码与剪枝',
+      words: '许多文献把权重置零，然后数有多少零。但处理器乘零和乘其他数一样费时。只有真正剪去才能让数组变小，文件、内存和时间也随之变小。',
+      tasks: ['按剪枝按钮（如果上次剪枝用的不是这组设置）。', '打开“为什么不直接把权重置零？”。', '为置零与剪枝并排计时。'],
+      look: '一半权重为零的那根条与原模型一样长。剪枝的条更短：同样的运算，数更少。',
+      from: 'Wen 等，Learning Structured Sparsity in Deep Neural Networks，2016',
+    },
+    recovery: {
+      title: '恢复',
+      words: '剪枝起初会有损伤，其中许多不用训练就能恢复：用最小二乘法重新拟合每一层，使它给出在原模型中的输出。剩下的由短暂的微调找回。',
+      tasks: ['在“微调”里勾选“重新拟合各层”。', '按“微调”，等它结束。', '查看微调后的准确率；如果没有，就评估一次。'],
+      look: '表格显示在训练第一步之前，重新拟合带来了多少。曲线中，粗线是平滑后的损失，虚线是在未参与训练的图像上的准确率。',
+      from: 'He 等，Channel Pruning for Accelerating Very Deep Neural Networks，2017',
+    },
+  },
+  chapterList: '章节',
+  try: '动手试试',
+  look: '看什么',
+  from: '出处',
+  show: '指给我看',
+  showTask: (task) => `指给我看：${task}`,
+  done: '已完成',
+  chapterDone: '完成了。可以继续下一章。',
+  finished: '导览到此结束。现在拖入你自己的模型吧。',
+  back: '上一章',
+  next: '下一章',
+  leave: '离开导览',
+  again: '重新开始',
+  fold: '收起',
+  unfold: '展开本章',
+};
