@@ -25,7 +25,7 @@ test('one click on the sample shows a finished result, offline and without a req
   expect(model.name).toMatch(/-lopped\.onnx$/);
   const recipe = await lopper.download(lopper.button('Recipe'));
   expect(JSON.parse(recipe.bytes.toString())).toBeInstanceOf(Object);
-  const report = await lopper.download(lopper.button('Report'));
+  const report = await lopper.download(lopper.button('Report (JSON)'));
   expect(JSON.parse(report.bytes.toString())).toMatchObject({ exact: true });
 
   expect(lopper.requests).toEqual([]);

@@ -132,7 +132,7 @@ test('repair needs no training, and says what each stage brought', async ({ lopp
   await page.getByRole('checkbox', { name: /^Re-fit layers/ }).check();
   await lopper.button('Repair').click();
   const rows = lopper.step('Fine-tune').locator('.table tr');
-  await expect(rows).toHaveText([/Make up in biases.*%/, /Re-fit layers.*%/]);
+  await expect(rows).toHaveText([/Before any of it.*%/, /Make up in biases.*%/, /Re-fit layers.*%/]);
   await lopper.button('Evaluate before and after').click();
   await expect(page.locator('.result-top1')).toHaveText([/%/, /%/, /%/]);
   expect(lopper.complaints).toEqual([]);

@@ -239,6 +239,8 @@ export interface TuneSummary {
   /** False when the person stopped it early; the weights up to there are kept. */
   finished: boolean;
   validation_top1: number | null;
+  /** Accuracy on the validation images before the first stage and step. */
+  before_top1: number | null;
   stages: StageSummary[];
 }
 

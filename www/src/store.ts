@@ -183,6 +183,8 @@ export const checkpoint = signal<Uint8Array | undefined>(undefined);
 export const stage = signal<StageProgress | undefined>(undefined);
 /** What stages of recovery brought in the last fine-tune. */
 export const stages = signal<StageSummary[]>([]);
+/** Accuracy on the validation images before them. */
+export const beforeStages = signal<number | null>(null);
 
 /** Fold-outs that are open, by the names that some of them have. */
 export const panels = signal<ReadonlySet<string>>(new Set());

@@ -4,9 +4,9 @@ import type { Which } from '../protocol.js';
 import * as store from '../store.js';
 import { client, runTask } from './session.js';
 
-export type Part = 'model' | 'recipe' | 'report';
+export type Part = 'model' | 'recipe' | 'report' | 'page';
 
-const ENDINGS: Record<Part, string> = { model: '.onnx', recipe: '.recipe.json', report: '.report.json' };
+const ENDINGS: Record<Part, string> = { model: '.onnx', recipe: '.recipe.json', report: '.report.json', page: '.report.html' };
 
 export function fileName(part: Part): string {
   const name = store.model.value?.summary.name ?? 'model.onnx';
@@ -24,7 +24,7 @@ export function save(blob: Blob, name: string): void {
 }
 
 /** The core refuses to hand out a model whose proof has not passed. */
-export async function download(which: Which, part: Part): Promise<void> {
+export async function download(which: Which, part: Exclude<Part, 'page'>): Promise<void> {
   const beside = `${fileName('model')}.data`;
   const exported = await runTask('export', () => client.call('export', { which, beside }));
   if (!exported) return;

@@ -78,6 +78,7 @@ function forgetTune(): void {
   store.tuneProgress.value = undefined;
   store.lossPoints.value = [];
   store.stages.value = [];
+  store.beforeStages.value = null;
   store.checkpoint.value = undefined;
 }
 

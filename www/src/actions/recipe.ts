@@ -134,8 +134,7 @@ export async function link(): Promise<string> {
 const quoted = (word: string): string => (/^[\w./:=,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
 /** The same run on the command line. */
-export async function commandLine(): Promise<string> {
-  const wanted = recipe.value;
+export async function commandLine(wanted = recipe.value): Promise<string> {
   if (!wanted) return '';
   const words = ['lopper', 'run', await compactOf(wanted), store.model.value?.summary.name ?? 'model.onnx'];
   words.push('-o', fileName('model'), '--report', fileName('report'));

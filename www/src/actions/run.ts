@@ -59,6 +59,7 @@ export async function fineTune(resume = false): Promise<boolean> {
     if (!resume) {
       store.lossPoints.value = [];
       store.stages.value = [];
+      store.beforeStages.value = null;
       store.checkpoint.value = undefined;
     }
     store.tuneProgress.value = undefined;
@@ -70,9 +71,11 @@ export async function fineTune(resume = false): Promise<boolean> {
   store.stage.value = undefined;
   if (summary) {
     store.tune.value = summary.finished ? 'finished' : 'stopped';
-    if (!resume) store.stages.value = summary.stages;
-  }
-  else if (store.engine.value.state === 'ready') store.tune.value = 'none';
+    if (!resume) {
+      store.stages.value = summary.stages;
+      store.beforeStages.value = summary.before_top1;
+    }
+  } else if (store.engine.value.state === 'ready') store.tune.value = 'none';
   return summary?.finished ?? false;
 }
 

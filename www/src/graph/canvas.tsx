@@ -181,7 +181,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
   };
 
   return (
-    <div class="graph-canvas" ref={host}>
+    <div class="graph-canvas" ref={host} aria-busy={scene.arranging.value}>
       <canvas
         ref={canvas}
         tabIndex={0}
@@ -219,7 +219,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
         }}
       />
       {props.children}
-      {scene.laidOut.value === undefined && <p class="graph-wait">{text.graph.drawing}</p>}
+      {scene.arranging.value && <p class="graph-wait">{text.graph.drawing}</p>}
     </div>
   );
 }

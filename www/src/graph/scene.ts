@@ -18,17 +18,21 @@ export const chain = signal<ReadonlySet<string>>(new Set());
 /** The box or arrow under the pointer. */
 export const hovered = signal<{ box: number } | { arrow: number } | undefined>(undefined);
 /** Which widths stand on the arrows. */
-export type Widths = 'none' | 'before' | 'after' | 'both';
-export const widths = signal<Widths>('both');
+export type Labels = 'none' | 'before' | 'after' | 'both';
+export const widths = signal<Labels>('both');
 /** Shapes of the drawing's values after the present plan's cut, as far as they are known. */
 export const after = signal<(string[] | null)[] | undefined>(undefined);
+/** A layout is being worked out. */
+export const arranging = signal(false);
 export const laidOut = signal<{ shown: Shown; layout: Layout } | undefined>(undefined);
 
 export const allPaths = computed(() => (store.drawing.value ? paths(store.drawing.value) : []));
 export const allLevels = computed(() => levels(allPaths.value));
 
-/** What is left of each group, by its place. */
-const kept = computed(() => {
+/** How wide each group is and what is left of it, by its place. */
+export type Widths = readonly { all: number; left: number }[];
+
+const kept = computed<Widths>(() => {
   const left = new Map(store.shown.value?.groups.map((group) => [group.name, group.kept]));
   return (store.model.value?.groups ?? []).map((group) => ({ all: group.channels, left: left.get(group.name) ?? group.channels }));
 });
@@ -36,38 +40,43 @@ const kept = computed(() => {
 /** `64 → 32 channels` of the groups that a box makes, or how many nodes are in it. */
 export const seconds = computed<string[]>(() => {
   const [now, drawing] = [laidOut.value, store.drawing.value];
-  if (!now || !drawing) return [];
-  return now.shown.boxes.map((box) => {
-    if (box.block) return text.graph.nodes(box.nodes.length);
-    return second(drawing, box.nodes[0] ?? 0);
-  });
+  return now && drawing ? secondsOf(now.shown, drawing, kept.value) : [];
 });
 
-function second(drawing: Drawing, node: number): string {
+export function secondsOf(shown: Shown, drawing: Drawing, widths: Widths): string[] {
+  return shown.boxes.map((box) => {
+    if (box.block) return text.graph.nodes(box.nodes.length);
+    return second(drawing, box.nodes[0] ?? 0, widths);
+  });
+}
+
+function second(drawing: Drawing, node: number, widths: Widths): string {
   const own = drawing.nodes[node];
   const made = own?.members.find(([, role]) => role === 'producer');
-  const width = made && kept.value[made[0]];
+  const width = made && widths[made[0]];
   if (width) return width.left === width.all ? `${width.all}` : `${width.all} → ${width.left}`;
   return own?.op === 'Input' || own?.op === 'Output' ? own.name : '';
 }
 
 /** Room for a second line that may grow when something is cut. */
-const room = (drawing: Drawing, node: number): string => {
-  const words = second(drawing, node);
+const room = (drawing: Drawing, node: number, widths: Widths): string => {
+  const words = second(drawing, node, widths);
   return words === '' ? '' : words.padEnd(9);
 };
 
 export const sizes = computed<[number, number][]>(() => {
   const [now, drawing] = [laidOut.value, store.drawing.value];
-  return now && drawing ? sizesOf(now.shown, drawing) : [];
+  return now && drawing ? sizesOf(now.shown, drawing, kept.value) : [];
 });
 
-function sizesOf(shown: Shown, drawing: Drawing): [number, number][] {
-  return shown.boxes.map((box) => size(box, box.block ? text.graph.nodes(box.nodes.length) : room(drawing, box.nodes[0] ?? 0)));
+export function sizesOf(shown: Shown, drawing: Drawing, widths: Widths): [number, number][] {
+  return shown.boxes.map((box) => {
+    return size(box, box.block ? text.graph.nodes(box.nodes.length) : room(drawing, box.nodes[0] ?? 0, widths));
+  });
 }
 
 /** The width of a value: of the axis that the cut shortens, or else of its channels. */
-function width(drawing: Drawing, value: number, show: Widths): string {
+function width(drawing: Drawing, value: number, show: Labels): string {
   const [before, left] = [drawing.values[value]?.shape, after.value?.[value]];
   if (!before || show === 'none') return '';
   const cut = left ? before.findIndex((length, axis) => left[axis] !== length) : -1;
@@ -161,17 +170,22 @@ export function followLayout(): () => void {
     const shown = collapse(drawing, allPaths.value, allLevels.value[level.value]?.depth ?? 1, opened.value, store.model.peek()?.pinned ?? []);
     wish += 1;
     const mine = wish;
+    arranging.value = true;
     // Sizes read what a cut leaves, and a cut must not lay everything out anew.
-    const boxes = untracked(() => sizesOf(shown, drawing));
+    const boxes = untracked(() => sizesOf(shown, drawing, kept.value));
     const arrows = shown.arrows.map(({ from, to }): [number, number] => [from, to]);
     client.call('layout', { sizes: boxes, arrows }).then(
       (layout) => {
         if (mine !== wish) return;
+        arranging.value = false;
         const node = selected.peek() === undefined ? undefined : laidOut.peek()?.shown.boxes[selected.peek() ?? 0]?.nodes[0];
         laidOut.value = { shown, layout };
         selected.value = node === undefined ? undefined : shown.boxOf[node];
       },
-      () => undefined,
+      () => {
+        // The engine stopped; the drawing is fetched anew with the next one.
+        if (mine === wish) arranging.value = false;
+      },
     );
   });
 }

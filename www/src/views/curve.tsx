@@ -1,8 +1,8 @@
 import uPlot from 'uplot';
-import { useEffect, useRef } from 'preact/hooks';
+import { useMemo } from 'preact/hooks';
 import type { LossPoint } from '../store.js';
 import { text } from '../strings.js';
-import { axis, colour } from './plot.js';
+import { Plot, axis, colour } from './plot.js';
 
 const HEIGHT = 220;
 /** Weight of the past in the smoothed line. */
@@ -24,10 +24,9 @@ function columns(points: readonly LossPoint[]): uPlot.AlignedData {
   ];
 }
 
-function options(host: HTMLElement, steps: number): uPlot.Options {
+function options(host: HTMLElement, size: { width: number; height: number }, steps: number): uPlot.Options {
   return {
-    width: host.clientWidth,
-    height: HEIGHT,
+    ...size,
     padding: [12, 4, 0, 0],
     legend: { show: false },
     cursor: { show: false },
@@ -55,40 +54,8 @@ function options(host: HTMLElement, steps: number): uPlot.Options {
 
 /** The loss while it falls, and the accuracy on the validation images at the end of each epoch. */
 export function Curve(props: { points: readonly LossPoint[]; steps: number }) {
-  const host = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
-  const points = useRef(props.points);
-  points.current = props.points;
-
-  useEffect(() => {
-    const element = host.current;
-    if (!element) return undefined;
-    const draw = (): void => {
-      plot.current?.destroy();
-      plot.current = new uPlot(options(element, props.steps), columns(points.current), element);
-    };
-    draw();
-    const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: HEIGHT }));
-    resized.observe(element);
-    const scheme = matchMedia('(prefers-color-scheme: dark)');
-    scheme.addEventListener('change', draw);
-    const theme = new MutationObserver(draw);
-    theme.observe(document.documentElement, { attributeFilter: ['data-theme'] });
-    return () => {
-      resized.disconnect();
-      scheme.removeEventListener('change', draw);
-      theme.disconnect();
-      plot.current?.destroy();
-      plot.current = null;
-    };
-  }, [props.steps]);
-
-  useEffect(() => {
-    // Steps can come faster than frames; one drawing a frame is enough.
-    const frame = requestAnimationFrame(() => plot.current?.setData(columns(props.points)));
-    return () => cancelAnimationFrame(frame);
-  }, [props.points]);
-
+  const { points, steps } = props;
+  const data = useMemo(() => columns(points), [points]);
   return (
     <figure class="curve">
       <figcaption>
@@ -96,7 +63,13 @@ export function Curve(props: { points: readonly LossPoint[]; steps: number }) {
         <span class="key key-smooth">{text.tune.lossSmooth}</span>
         <span class="key key-validation">{text.tune.validation}</span>
       </figcaption>
-      <div ref={host} class="curve-plot" role="img" aria-label={text.tune.curve} />
+      <Plot
+        label={text.tune.curve}
+        height={HEIGHT}
+        inputs={[steps]}
+        data={data}
+        draw={(host, size) => new uPlot(options(host, size, steps), data, host)}
+      />
     </figure>
   );
 }

@@ -1,4 +1,5 @@
 import { download, fileName } from '../actions/download.js';
+import { downloadPage } from '../actions/report.js';
 import * as format from '../format.js';
 import type { Which } from '../protocol.js';
 import * as store from '../store.js';
@@ -28,6 +29,9 @@ export function DownloadStep() {
         </button>
         <button type="button" class="button" title={text.download.reportMore} disabled={busy} onClick={get(result, 'report')}>
           {text.download.report}
+        </button>
+        <button type="button" class="button" title={text.download.pageMore} disabled={busy} onClick={() => void downloadPage(result)}>
+          {text.download.page}
         </button>
         {result === 'tuned' && (
           <button type="button" class="button link" disabled={busy} onClick={get('cut', 'model')}>

@@ -237,7 +237,7 @@ function Graph() {
         )}
       </Canvas>
       <Legend />
-      <Segmented<scene.Widths>
+      <Segmented<scene.Labels>
         label={text.seeing.graph.widths}
         name="graph-widths"
         value={scene.widths.value}

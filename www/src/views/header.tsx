@@ -5,7 +5,7 @@ import { chooseDevice } from '../actions/session.js';
 import type { DeviceChoice } from '../protocol.js';
 import * as store from '../store.js';
 import { LanguageMenu, text } from '../strings.js';
-import { running, startTour } from '../tour/state.js';
+import { leaveTour, running, startTour } from '../tour/state.js';
 import { FileButton } from './controls.js';
 import { STEP_IDS, type StepId } from './step.js';
 
@@ -189,8 +189,15 @@ export function Header() {
               take={(files) => void take(files)}
             />
           )}
-          {opened && !running.value && (
-            <button type="button" class="icon" aria-label={text.tour.start} title={text.tour.start} onClick={() => void startTour()}>
+          {opened && (
+            <button
+              type="button"
+              class="icon tour-start"
+              aria-label={text.tour.start}
+              aria-pressed={running.value}
+              title={text.tour.start}
+              onClick={() => (running.value ? leaveTour() : void startTour())}
+            >
               <Compass />
             </button>
           )}

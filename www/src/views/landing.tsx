@@ -93,9 +93,7 @@ export function Landing() {
             </button>
           </div>
           <p class="hint">{text.landing.sampleMore}</p>
-          <p class="hint">
-            {text.tour.title}: {text.tour.lead}
-          </p>
+          <p class="hint">{text.tour.lead}</p>
           <EngineLine />
         </div>
         <Picture />

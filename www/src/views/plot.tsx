@@ -29,18 +29,22 @@ export function Plot(props: {
   height: number;
   inputs: readonly unknown[];
   draw(host: HTMLElement, size: { width: number; height: number }): uPlot;
+  /** Numbers that change often: they are put into the chart that is there. */
+  data?: uPlot.AlignedData;
 }) {
   const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const latest = useRef(props.draw);
+  latest.current = props.draw;
   useEffect(() => {
     const element = host.current;
     if (!element) return undefined;
-    let plot: uPlot | undefined;
     const draw = (): void => {
-      plot?.destroy();
-      plot = props.draw(element, { width: element.clientWidth, height: props.height });
+      plot.current?.destroy();
+      plot.current = latest.current(element, { width: element.clientWidth, height: props.height });
     };
     draw();
-    const resized = new ResizeObserver(() => plot?.setSize({ width: element.clientWidth, height: props.height }));
+    const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: props.height }));
     resized.observe(element);
     const scheme = matchMedia('(prefers-color-scheme: dark)');
     scheme.addEventListener('change', draw);
@@ -50,8 +54,16 @@ export function Plot(props: {
       resized.disconnect();
       scheme.removeEventListener('change', draw);
       theme.disconnect();
-      plot?.destroy();
+      plot.current?.destroy();
+      plot.current = undefined;
     };
   }, [props.height, ...props.inputs]);
+  useEffect(() => {
+    const { data } = props;
+    if (!data) return undefined;
+    // Numbers can come faster than frames; one drawing a frame is enough.
+    const frame = requestAnimationFrame(() => plot.current?.setData(data));
+    return () => cancelAnimationFrame(frame);
+  }, [props.data]);
   return <div ref={host} class="plot" role="img" aria-label={props.label} />;
 }

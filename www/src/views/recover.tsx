@@ -48,11 +48,21 @@ export function RecoverLive() {
 /** What each stage brought. */
 export function RecoverTable() {
   const stages = store.stages.value;
-  if (stages.length === 0) return null;
+  const before = store.beforeStages.value;
+  if (stages.length === 0 && before === null) return null;
   return (
     <table class="table">
       <caption>{text.recover.table}</caption>
       <tbody>
+        {before !== null && (
+          <tr>
+            <th scope="row">{text.recover.before}</th>
+            <td>
+              <b>{format.percent(before, 1)}</b>
+            </td>
+            <td />
+          </tr>
+        )}
         {stages.map(({ stage, seconds, validation_top1 }) => (
           <tr key={stage}>
             <th scope="row">{text.recover.stages[stage][0]}</th>

@@ -11,7 +11,7 @@ const HEIGHT = 44;
 /** More histograms than this are shown only when asked for. */
 const SHOWN = 12;
 
-interface Heights {
+export interface Heights {
   least: number;
   most: number;
   /** Channels by height of score. */
@@ -21,7 +21,7 @@ interface Heights {
   sorted: number[];
 }
 
-function heights(scores: readonly number[]): Heights {
+export function heights(scores: readonly number[]): Heights {
   const sorted = [...scores].sort((a, b) => a - b);
   const least = sorted[0] ?? 0;
   const most = sorted.at(-1) ?? 0;
@@ -34,37 +34,34 @@ function heights(scores: readonly number[]): Heights {
 }
 
 /** Where the line is, from 0 to 1: between the last channel that goes and the first that stays. */
-function line({ least, most, sorted }: Heights, gone: number): number {
+export function line({ least, most, sorted }: Heights, gone: number): number {
   if (gone <= 0 || most <= least) return 0;
   const last = sorted[gone - 1] ?? most;
   const first = sorted[gone] ?? most;
   return ((last + first) / 2 - least) / (most - least);
 }
 
+/** All bars as pieces of a path, in a picture that is as wide as there are bars. */
+const pieces = ({ bins, fullest }: Heights): string[] =>
+  bins.map((count, bin) => {
+    const height = count === 0 ? 0 : Math.max(2, (count / fullest) * (HEIGHT - 4));
+    return height === 0 ? '' : `M${bin + 0.1} ${HEIGHT}v${-height}h.8v${height}z`;
+  });
+
 function Histogram(props: { group: GroupScores; gone: number }) {
   const { group, gone } = props;
   const seen = useMemo(() => heights(group.scores), [group]);
-  const at = line(seen, gone) * 100;
-  const width = 100 / BINS;
+  // Two shapes instead of a shape a bar: there are many histograms, and all of them change while the slider moves.
+  const bars = useMemo(() => pieces(seen), [seen]);
+  const at = line(seen, gone) * BINS;
+  const going = gone > 0 ? Math.max(0, Math.ceil(at - 0.5)) : 0;
   const label = text.scores.of(group.name, gone, group.scores.length);
   return (
     <li class="histogram">
-      <svg width="100%" height={HEIGHT} role="img" aria-label={label}>
-        {seen.bins.map((count, bin) => {
-          const height = count === 0 ? 0 : Math.max(2, (count / seen.fullest) * (HEIGHT - 4));
-          const goes = gone > 0 && (bin + 0.5) * width < at;
-          return (
-            <rect
-              key={bin}
-              class={goes ? 'bar-gone-solid' : 'bar-kept'}
-              x={`${bin * width + 0.3}%`}
-              y={HEIGHT - height}
-              width={`${width - 0.6}%`}
-              height={height}
-            />
-          );
-        })}
-        {gone > 0 && <line class="threshold" x1={`${at}%`} x2={`${at}%`} y1="0" y2={HEIGHT} />}
+      <svg viewBox={`0 0 ${BINS} ${HEIGHT}`} preserveAspectRatio="none" width="100%" height={HEIGHT} role="img" aria-label={label}>
+        <path class="bar-gone-solid" d={bars.slice(0, going).join('')} />
+        <path class="bar-kept" d={bars.slice(going).join('')} />
+        {gone > 0 && <path class="threshold" d={`M${at.toFixed(2)} 0V${HEIGHT}`} />}
       </svg>
       <span class="histogram-name">
         <code>{group.name}</code>

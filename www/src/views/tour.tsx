@@ -102,7 +102,7 @@ function Body() {
     const opening = store.busy.value;
     return (
       <div class="tour-body">
-        <p>{opening ? text.tour.waiting : text.tour.needsSample}</p>
+        <p>{opening ? text.tour.waiting : store.model.value ? text.tour.needsSample : text.tour.lead}</p>
         <button type="button" class="button primary" disabled={opening} onClick={() => void tour.takeSample()}>
           {text.tour.openSample}
         </button>
@@ -162,6 +162,8 @@ function Dock() {
   const next = tour.nextTask.value;
   useMark(next === undefined || !tour.onSample.value ? undefined : TASKS[id][next]?.place);
   useEffect(() => head.current?.focus({ preventScroll: true }), [id, tour.onSample.value]);
+  // Whoever leaves stands where the tour can be entered again.
+  useEffect(() => () => document.querySelector<HTMLElement>('.tour-start')?.focus({ preventScroll: true }), []);
   useEffect(() => {
     const escape = (event: KeyboardEvent): void => {
       // Whatever lies above the page is closed first.

@@ -71,7 +71,7 @@ const chapters: Record<ChapterId, Chapter> = {
       'Open \u201cWhy not just set weights to zero?\u201d.',
       'Time the zeros beside the cut.',
     ],
-    look: 'The bar with half of the weights at zero is as long as the original\u2019s. The cut\u2019s bar is shorter, with the same arithmetic on fewer numbers.',
+    look: 'The bar with half of the weights at zero is about as long as the original\u2019s. The cut\u2019s bar is shorter, with the same arithmetic on fewer numbers.',
     from: 'Wen and others, Learning Structured Sparsity in Deep Neural Networks, 2016',
   },
   recovery: {
@@ -89,10 +89,9 @@ const chapters: Record<ChapterId, Chapter> = {
 };
 
 export const tour = {
-  title: 'Guided tour',
   start: 'Take the tour',
   goOn: 'Go on with the tour',
-  lead: 'Six short chapters on a small sample network. Each ends with something to try.',
+  lead: 'The tour: six short chapters on the sample, each with something to try.',
   needsSample: 'The tour works on the sample. Opening it closes the model that is open now.',
   openSample: 'Open the sample',
   waiting: 'The sample is being opened\u2026',
