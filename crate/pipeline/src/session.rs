@@ -8,6 +8,7 @@ use crate::images::Images;
 use crate::mask::MaskState;
 use crate::methods::PruneTrainOptions;
 use crate::options::Which;
+use crate::predictions::Known;
 use crate::recover::Reference;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
@@ -36,6 +37,8 @@ pub(crate) struct Opened {
     pub(crate) accuracy: Accuracy,
     /// Scores by images, and which images these were.
     pub(crate) measured: Option<(ScoreOptions, Measured)>,
+    /// What models said of images.
+    pub(crate) answers: Known,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
     pub(crate) masks: Option<MaskState>,
@@ -132,6 +135,7 @@ impl Session {
             described,
             accuracy: Accuracy::default(),
             measured: None,
+            answers: Known::default(),
             cut: None,
             tuned: None,
             masks: None,
