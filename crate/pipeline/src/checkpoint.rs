@@ -83,6 +83,7 @@ impl Session {
         let model = trainer.to_model(base).await?;
         let tuned =
             Tuned { model, options: restored.header.tune.clone(), steps: done, seconds: 0.0, finished: done >= total };
+        self.opened_mut()?.answers.forget(Which::Tuned);
         self.opened_mut()?.tuned = Some(tuned);
         self.restored = Some(restored);
         Ok(())

@@ -146,7 +146,7 @@ fn missing(criterion: &Criterion, what: &str) -> Error {
 
 impl crate::images::Images {
     /// Some images as a network's input, with their classes if they have any.
-    fn sample(&self, indices: &[u32]) -> Result<Sample> {
+    pub(crate) fn sample(&self, indices: &[u32]) -> Result<Sample> {
         Ok(self.dataset.gather(indices, &self.normalization, None)?.into())
     }
 }

@@ -8,6 +8,7 @@ use crate::images::Images;
 use crate::mask::MaskState;
 use crate::methods::PruneTrainOptions;
 use crate::options::Which;
+use crate::predictions::Known;
 use crate::recover::Reference;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
@@ -38,6 +39,8 @@ pub(crate) struct Opened {
     pub(crate) measured: Option<(ScoreOptions, Measured)>,
     /// Scores of the last plan's first step, and what they depend on beside `measured`.
     pub(crate) scored: Mutex<Option<(String, Vec<Vec<f64>>)>>,
+    /// What models said of images.
+    pub(crate) answers: Known,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
     pub(crate) masks: Option<MaskState>,
@@ -135,6 +138,7 @@ impl Session {
             accuracy: Accuracy::default(),
             measured: None,
             scored: Mutex::default(),
+            answers: Known::default(),
             cut: None,
             tuned: None,
             masks: None,

@@ -1,6 +1,7 @@
 /** Every sentence on the page, in English; every other language has the same keys. */
 
 import { criteria } from './en/criteria.js';
+import { seeing } from './en/seeing.js';
 import { tour } from './en/tour.js';
 import type { TaskName, TargetKind, SampleStage } from '../store.js';
 import type { Normalizer, Reduction, Role, Schedule, Scope, Stage, Which } from '../protocol.js';
@@ -17,6 +18,9 @@ const tasks: Record<TaskName, string> = {
   evaluate: 'Evaluating',
   sensitivity: 'Cutting one group at a time',
   sweep: 'Trying many cuts',
+  compare: 'Asking both models',
+  agreement: 'Scoring by every measure',
+  silent: 'Looking for silent channels',
   zeros: 'Timing',
   tune: 'Fine-tuning',
   device: 'Checking the device',
@@ -489,6 +493,7 @@ export const en = {
     folder: 'The folder could not be read. Drop it again, or choose it with the button.',
     fileGone: (name: string) => `${name} can no longer be read. It was moved, changed or deleted; choose it again.`,
   },
+  seeing,
   report: {
     title: (model: string) => `What was cut from ${model}`,
     made: (date: string) => `Made by Lopper on ${date}.`,

@@ -3,6 +3,7 @@
 import type { SampleStage } from '../store.js';
 import type { Strings } from './en.js';
 import { criteria } from './zh/criteria.js';
+import { seeing } from './zh/seeing.js';
 import { tour } from './zh/tour.js';
 
 const list = (words: readonly string[]): string =>
@@ -28,6 +29,9 @@ export const zh: Strings = {
     evaluate: '正在评估',
     sensitivity: '正在逐组试剪',
     sweep: '正在尝试多种剪法',
+    compare: '正在询问两个模型',
+    agreement: '正在用每种度量打分',
+    silent: '正在查找失活的通道',
     zeros: '正在计时',
     tune: '正在微调',
     device: '正在检查设备',
@@ -471,6 +475,7 @@ export const zh: Strings = {
     folder: '文件夹无法读取。请再拖一次，或用按钮选择。',
     fileGone: (name) => `${name} 已无法读取：它被移动、修改或删除了。请重新选择。`,
   },
+  seeing,
   report: {
     title: (model) => `${model} 的剪枝报告`,
     made: (date) => `由 Lopper 生成于 ${date}。`,
