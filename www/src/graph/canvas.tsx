@@ -180,8 +180,9 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
     event.preventDefault();
   };
 
+  const waiting = scene.arranging.value || scene.laidOut.value === undefined;
   return (
-    <div class="graph-canvas" ref={host} aria-busy={scene.arranging.value}>
+    <div class="graph-canvas" ref={host} aria-busy={waiting}>
       <canvas
         ref={canvas}
         tabIndex={0}
@@ -219,7 +220,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
         }}
       />
       {props.children}
-      {scene.arranging.value && <p class="graph-wait">{text.graph.drawing}</p>}
+      {waiting && <p class="graph-wait">{text.graph.drawing}</p>}
     </div>
   );
 }

@@ -45,40 +45,82 @@ export interface Palette {
 
 /** Below this zoom letters are only noise. */
 const READABLE = 0.42;
+/** Below this one, boxes are plain and arrows straight: nobody sees more of them. */
+const SHAPED = 0.16;
 const FAINT = 0.22;
 const RADIUS = 7;
 
 export const colourOf = (palette: Palette, group: number | undefined): string =>
   group === undefined ? palette.quiet : (palette.groups[group % palette.groups.length] ?? palette.quiet);
 
-function arrows(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, view: View): void {
-  const { shown, layout, lit } = scene;
-  shown.arrows.forEach((arrow, index) => {
-    const points = layout.arrows[index] ?? [];
-    const [first, ...rest] = points;
-    const last = points.at(-1);
-    if (!first || !last) return;
-    const carries = lit ? arrow.values.some((value) => lit.values.has(value)) : false;
-    context.globalAlpha = lit && !carries ? FAINT : 1;
-    const over = scene.hoveredArrow === index;
-    context.strokeStyle = over ? palette.focus : carries && lit ? colourOf(palette, lit.group) : palette.quiet;
-    context.lineWidth = (carries || over ? 2.6 : 1.1) / Math.min(1, Math.max(0.5, view.zoom));
-    context.beginPath();
-    context.moveTo(...first);
-    // Through the middles of the straight pieces, bent at their corners.
-    rest.forEach(([x, y], at) => {
-      const next = rest[at + 1];
-      if (next) context.quadraticCurveTo(x, y, (x + next[0]) / 2, (y + next[1]) / 2);
+/** What the canvas shows of the drawing's own plane. */
+interface Sight {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+type Points = readonly (readonly [x: number, y: number])[];
+
+/** Whether any of it can be seen: within sight, and longer than a pixel. */
+function seen(points: Points, { left, top, right, bottom }: Sight, zoom: number): boolean {
+  let [west, east, north, south] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const [x, y] of points) {
+    west = Math.min(west, x);
+    east = Math.max(east, x);
+    north = Math.min(north, y);
+    south = Math.max(south, y);
+  }
+  return east > left && west < right && south > top && north < bottom && (east - west + south - north) * zoom > 1;
+}
+
+/** Strokes many arrows at once: a stroke each takes most of a frame where there are thousands. */
+function strokes(context: CanvasRenderingContext2D, all: readonly Points[], zoom: number): void {
+  context.beginPath();
+  for (const points of all) {
+    points.forEach(([x, y], at) => {
+      const next = points[at + 1];
+      if (at === 0) context.moveTo(x, y);
+      // Through the middles of the straight pieces, bent at their corners.
+      else if (next && zoom > SHAPED) context.quadraticCurveTo(x, y, (x + next[0]) / 2, (y + next[1]) / 2);
       else context.lineTo(x, y);
     });
-    context.stroke();
-    context.fillStyle = context.strokeStyle;
-    context.beginPath();
-    context.moveTo(last[0] - 3.6, last[1] - 7);
-    context.lineTo(last[0] + 3.6, last[1] - 7);
-    context.lineTo(last[0], last[1]);
-    context.fill();
+  }
+  context.stroke();
+  if (zoom <= SHAPED) return;
+  context.beginPath();
+  for (const points of all) {
+    const [x, y] = points.at(-1) ?? [0, 0];
+    context.moveTo(x - 3.6, y - 7);
+    context.lineTo(x + 3.6, y - 7);
+    context.lineTo(x, y);
+  }
+  context.fill();
+}
+
+function arrows(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, view: View, sight: Sight): void {
+  const { shown, layout, lit } = scene;
+  const [plain, carrying]: [Points[], Points[]] = [[], []];
+  shown.arrows.forEach((arrow, index) => {
+    const points = layout.arrows[index];
+    if (!points || !seen(points, sight, view.zoom)) return;
+    const carries = lit !== undefined && arrow.values.some((value) => lit.values.has(value));
+    (carries ? carrying : plain).push(points);
   });
+  const width = 1 / Math.min(1, Math.max(0.5, view.zoom));
+  context.globalAlpha = lit ? FAINT : 1;
+  context.strokeStyle = context.fillStyle = palette.quiet;
+  context.lineWidth = 1.1 * width;
+  strokes(context, plain, view.zoom);
+  context.globalAlpha = 1;
+  context.strokeStyle = context.fillStyle = colourOf(palette, lit?.group);
+  context.lineWidth = 2.6 * width;
+  strokes(context, carrying, view.zoom);
+  const over = layout.arrows[scene.hoveredArrow ?? -1];
+  if (!over) return;
+  context.strokeStyle = context.fillStyle = palette.focus;
+  strokes(context, [over], view.zoom);
 }
 
 function box(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, at: number, view: View): void {
@@ -91,6 +133,12 @@ function box(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, 
   const roles = lit?.roles[at];
   const inChain = scene.chain.has(at);
   context.globalAlpha = (lit || scene.chain.size > 0) && !roles?.size && !inChain && scene.selected !== at ? FAINT : 1;
+  if (view.zoom <= SHAPED) {
+    context.fillStyle = inChain || scene.selected === at ? palette.focus : colourOf(palette, own.group);
+    // A box of less than a pixel still leaves a trace.
+    context.fillRect(x, y, Math.max(width, 1 / view.zoom), Math.max(height, 1 / view.zoom));
+    return;
+  }
   context.fillStyle = palette.surface;
   context.strokeStyle = palette.line;
   context.lineWidth = 1.2;
@@ -147,13 +195,14 @@ function middle(points: readonly (readonly [number, number])[]): readonly [numbe
 }
 
 /** Widths, each on a piece of the ground so that the arrow does not cross it. */
-function widths(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, view: View): void {
+function widths(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, view: View, sight: Sight): void {
   if (view.zoom < READABLE) return;
   context.font = `500 11.5px ${palette.font}`;
   context.textBaseline = 'middle';
   context.textAlign = 'center';
   scene.labels.forEach((label, index) => {
-    const place = middle(scene.layout.arrows[index] ?? []);
+    const points = scene.layout.arrows[index];
+    const place = points && seen(points, sight, view.zoom) ? middle(points) : undefined;
     if (!place || label === '') return;
     const room = context.measureText(label).width + 8;
     const faint = scene.lit && !scene.shown.arrows[index]?.values.some((value) => scene.lit?.values.has(value));
@@ -193,10 +242,11 @@ export function paint(
   context.clearRect(0, 0, width, height);
   context.translate(view.x, view.y);
   context.scale(view.zoom, view.zoom);
-  arrows(context, scene, palette, view);
-  widths(context, scene, palette, view);
   const [left, top] = [-view.x / view.zoom, -view.y / view.zoom];
   const [right, bottom] = [left + width / view.zoom, top + height / view.zoom];
+  const sight = { left, top, right, bottom };
+  arrows(context, scene, palette, view, sight);
+  widths(context, scene, palette, view, sight);
   scene.layout.boxes.forEach(([x, y], at) => {
     const [w, h] = scene.sizes[at] ?? [0, 0];
     if (x + w / 2 > left && x - w / 2 < right && y + h / 2 > top && y - h / 2 < bottom) box(context, scene, palette, at, view);

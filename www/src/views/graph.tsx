@@ -79,7 +79,8 @@ function Details(props: { drawing: Drawing }) {
       members.set(group, (members.get(group) ?? new Set()).add(role));
     }
   }
-  const given = drawing.edges.filter(([from]) => box.nodes.includes(from)).map(([, , value]) => drawing.values[value]);
+  const inside = new Set(box.nodes);
+  const given = drawing.edges.filter(([from]) => inside.has(from)).map(([, , value]) => drawing.values[value]);
   const shape = one && given[0]?.shape;
   const left = given[0] && scene.after.value?.[drawing.values.indexOf(given[0])];
   if (members.size === 0) for (const group of given.flatMap((value) => value?.groups ?? [])) members.set(group, new Set());

@@ -100,7 +100,7 @@ export const tour = {
   chapterList: 'Chapters',
   try: 'Try it',
   look: 'Look for',
-  from: 'From',
+  from: (paper: string) => `From: ${paper}.`,
   show: 'Show me',
   showTask: (task: string) => `Show me: ${task}`,
   done: 'done',

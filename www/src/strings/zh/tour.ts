@@ -57,7 +57,7 @@ export const tour: Strings['tour'] = {
   chapterList: '章节',
   try: '动手试试',
   look: '看什么',
-  from: '出处',
+  from: (paper) => `出处：${paper}。`,
   show: '指给我看',
   showTask: (task) => `指给我看：${task}`,
   done: '已完成',
