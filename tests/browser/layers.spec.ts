@@ -31,12 +31,12 @@ test('filters are pictures in the order of their scores, and those that go are m
   expect(await filters.first().locator('canvas').evaluate(painted)).toBeGreaterThan(4);
   await filters.first().click();
   await expect(panel.locator('.filter-parts li')).toHaveCount(3);
-  await page.getByLabel('Layer', { exact: true }).selectOption({ label: 'second.weight (Conv, 24)' });
+  await panel.getByRole('combobox', { name: 'Layer' }).selectOption({ label: 'second.weight (Conv, 24)' });
   await expect(filters).toHaveCount(24);
   await filters.nth(3).click();
   await expect(panel.locator('.filter-parts li')).toHaveCount(16);
   // Another amount marks others at once.
-  await page.getByRole('slider', { name: 'Channels to cut' }).focus();
+  await page.locator('#cut').getByRole('slider').focus();
   await page.keyboard.press('Home');
   await expect(panel).toContainText('0 of 24 go by the present plan');
   expect(lopper.complaints).toEqual([]);
@@ -71,7 +71,7 @@ test('filters as points around their geometric median', async ({ lopper, page })
   await expect(panel.locator('.plane rect.plane-near')).toHaveCount(8);
   // Where the plan is made by the same distances of one layer, it cuts the same filters.
   await expect(panel).toContainText('The present plan cuts 8 of these 8 as well.');
-  await panel.getByText('Filters by their sum of distances').click();
+  await panel.locator('summary', { hasText: 'Filters by their sum of distances' }).click();
   const rows = panel.locator('details tbody tr');
   await expect(rows).toHaveCount(16);
   const sums = await rows.evaluateAll((all) => all.map((row) => Number(row.querySelector('td')?.textContent)));
@@ -92,7 +92,7 @@ for (const scheme of ['light', 'dark'] as const) {
     await expectAccessible(page, 'maps');
     await panel.getByRole('radio', { name: 'Filters as points' }).check();
     await expect(panel.locator('.plane')).toBeVisible();
-    await panel.getByText('Filters by their sum of distances').click();
+    await panel.locator('summary', { hasText: 'Filters by their sum of distances' }).click();
     await page.setViewportSize({ width: 360, height: 740 });
     await expectAccessible(page, 'points, on a phone');
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);

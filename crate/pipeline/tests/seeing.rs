@@ -123,7 +123,9 @@ fn predictions_are_those_of_onnxruntime_and_asked_for_once() {
     block_on(session.cut(&PlanOptions::new(Target::Ratio(0.1)), &listener())).unwrap();
     let other = block_on(session.compare(Which::Cut, None, 24, &host)).unwrap();
     assert_eq!(*host.1.borrow(), [(24, 48), (48, 48)]);
-    assert!(other.changed < seen.changed, "{} {}", other.changed, seen.changed);
+    assert_ne!(other.seen, seen.seen);
+    let top1 = block_on(session.evaluate(Which::Cut, None, &listener())).unwrap().top1;
+    assert_eq!(right(&other.confusion.unwrap().after), (top1 * 24.0).round() as usize);
 }
 
 #[test]

@@ -43,7 +43,9 @@ function Cell(props: { value: number | null | undefined }) {
       </td>
     );
   }
-  return <td class={heat(value)}>{format.fixed(value, 2)}</td>;
+  const rounded = Math.round(value * 100) / 100;
+  // The real minus sign, and none before 0.00.
+  return <td class={heat(value)}>{format.fixed(rounded === 0 ? 0 : rounded, 2).replace('-', '\u2212')}</td>;
 }
 
 function Pairs(props: { criteria: readonly string[]; matrix: Matrix; where: string }) {

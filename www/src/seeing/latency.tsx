@@ -5,6 +5,9 @@ import * as store from '../store.js';
 import { text } from '../strings.js';
 import { TaskProgress } from '../views/controls.js';
 
+/** Clocks of pages tick in tenths of a millisecond, so a short layer may take no time by them. */
+const shown = (time: number): string => (time > 0 ? format.milliseconds(time) : '\u2248\u202f0');
+
 const WIDTH = 110;
 const HEIGHT = 26;
 
@@ -18,7 +21,7 @@ function Curve(props: { layer: string; points: Points }) {
   const [macs, time] = [last[0], Math.max(...points.map(([, own]) => own))];
   const place = ([x, y]: readonly [number, number]): string =>
     `${(3 + (x / Math.max(1, macs)) * (WIDTH - 6)).toFixed(1)},${(HEIGHT - 3 - (y / Math.max(time, Number.MIN_VALUE)) * (HEIGHT - 6)).toFixed(1)}`;
-  const label = text.seeing.latency.curveOf(layer, format.milliseconds(first[1]), format.milliseconds(last[1]));
+  const label = text.seeing.latency.curveOf(layer, shown(first[1]), shown(last[1]));
   return (
     <svg class="latency-curve" width={WIDTH} height={HEIGHT} role="img" aria-label={label}>
       <line class="latency-ground" x1="3" x2={WIDTH - 3} y1={HEIGHT - 3} y2={HEIGHT - 3} />
@@ -54,11 +57,11 @@ function Table(props: { table: LatencyTable }) {
                 <th scope="row">
                   <code>{layer}</code>
                 </th>
-                <td>{format.milliseconds(time)}</td>
+                <td>{shown(time)}</td>
                 <td>{share(time)}</td>
                 <td>
                   {least && most && least !== most
-                    ? `${format.milliseconds(least[1])} (${format.percent(least[0] / Math.max(1, most[0]))})`
+                    ? `${shown(least[1])} (${format.percent(least[0] / Math.max(1, most[0]))})`
                     : '\u2013'}
                 </td>
                 <td>

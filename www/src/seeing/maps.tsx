@@ -31,7 +31,7 @@ function SilentChannels(props: { layer: number; info: LayerInfo }) {
       {found && (
         <p role="status">
           {own
-            ? `${words.silent(own.length, props.info.filters, format.exactly(found.images))} ${own.join(', ')}`
+            ? `${words.silent(own.length, props.info.filters, format.exactly(found.images))}${own.length > 0 ? ` ${own.join(', ')}.` : ''}`
             : words.unknown}{' '}
           {words.silentAll(
             format.exactly(known.reduce((sum, layer) => sum + layer.length, 0)),

@@ -91,7 +91,7 @@ export function ScopesView() {
                 </p>
               ),
           )}
-          <div class="table-room">
+          <div class="table-room" tabIndex={0} role="region" aria-label={words.title}>
             <table class="table">
               <caption class="hidden">{words.title}</caption>
               <thead>

@@ -48,7 +48,7 @@ export const seeing = {
     none: 'This model has no convolution or linear layer with a stored weight.',
   },
   filters: {
-    lead: 'The weights themselves, those of the smallest score first. Teal is above zero, orange below; layers that look at three channels are shown in their colours. Look for filters that are flat or alike. Filters of a first layer were first shown so by Krizhevsky et al. (2012).',
+    lead: 'The weights themselves, those of the smallest score first. Teal is above zero, orange below; layers that look at three channels are shown in their colours. Look for filters that are flat or alike. The layers of a group lose the same channels, so the plan\u2019s order need not be that of one layer. Filters of a first layer were first shown so by Krizhevsky et al. (2012).',
     filter: (filter: number, score: string, goes: boolean) => `Filter ${filter}, score ${score}${goes ? ', goes' : ''}`,
     noScores: (why: string) => `There are no scores here, so the order is the layer's own. ${why}`,
     parts: (filter: number) => `Filter ${filter}, channel by channel`,
@@ -67,8 +67,8 @@ export const seeing = {
     silent: (count: number, all: number, images: string) =>
       count === 0
         ? `None of the ${all} channels here is zero on all of ${images} images.`
-        : `${count} of the ${all} channels here are zero everywhere on all of ${images} images:`,
-    silentAll: (count: string, layers: string) => `In the whole model it is ${count} channels in ${layers} layers.`,
+        : `${count} of the ${all} channels here ${count === 1 ? 'is' : 'are'} zero everywhere on all of ${images} images:`,
+    silentAll: (count: string, layers: string) => `Silent channels in the whole model: ${count}, in ${layers} ${layers === '1' ? 'layer' : 'layers'}.`,
     unknown: 'The channels of this layer cannot be told apart.',
     dead: 'silent',
   },
