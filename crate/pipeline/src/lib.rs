@@ -31,13 +31,15 @@ mod sensitivity;
 mod session;
 mod summary;
 mod sweep;
+mod teacher;
 mod tune;
 
 pub use bytes::Bytes;
 pub use check::{Verified, verify_files};
+pub use checkpoint::Resumed;
 pub use drawing::{Drawing, DrawnNode, DrawnValue};
 pub use export::{Exported, Unproved};
-pub use host::{Control, Host, Progress, TuneProgress};
+pub use host::{Control, Host, Progress, Stretch, TuneProgress};
 pub use images::Source;
 pub use lopper_core::channels::{Coupling, Link, Place, Reason, Told};
 pub use lopper_core::mask::{Amount, MaskKind, MaskStep, Norm, Pattern};
@@ -52,7 +54,7 @@ pub use lopper_engine::block_on;
 pub use lopper_engine::data::ImageLoader;
 pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
 pub use mask::{MaskSummary, ZerosSummary};
-pub use methods::{Course, Method, PRESETS, Phase, PruneTrainOptions, PruneTrainSummary, StageNote};
+pub use methods::{Course, Method, PRESETS, Phase, PruneTrainOptions, PruneTrainRecipe, PruneTrainSummary, StageNote};
 pub use options::{DataOptions, Recovery, Stage, TuneOptions, Which};
 pub use rules::{Augmentation, BatchNorm, Decay, LossKind, OptimizerKind, Rules, ScheduleKind};
 pub use sample_model::train as train_sample;
@@ -61,6 +63,7 @@ pub use sensitivity::{GroupSensitivity, Point, Sensitivity, SensitivityOptions};
 pub use session::{Session, copy, from_text};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
 pub use summary::{
-    ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, Thumbnail, TuneSummary, Unsupported,
+    ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, TeacherLook, Thumbnail, TuneSummary,
+    Unsupported,
 };
 pub use sweep::SweepRow;
