@@ -42,7 +42,7 @@ async function tickTock({ page, button, step }: { page: Page; button: Lopper['bu
   await expect(tune).toContainText('You et al., Gate Decorator, NeurIPS 2019');
   await page.getByLabel('Epochs before the cut').fill('0.4');
   await page.getByLabel('Epochs after the cut').fill('2');
-  await page.getByLabel('Batch').fill('32');
+  await page.getByLabel('Batch', { exact: true }).fill('32');
   await button('Prune and train').click();
 }
 
