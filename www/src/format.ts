@@ -83,6 +83,15 @@ export const seconds = (value: number): string => {
   return `${Math.floor(minutes / 60)}${NARROW}${text.units.hours} ${String(minutes % 60).padStart(2, '0')}${NARROW}${text.units.minutes}`;
 };
 
+/** How long ago, in words: minutes, hours or days. */
+export const ago = (milliseconds: number): string => {
+  const words = new Intl.RelativeTimeFormat(TAGS[language.value], { numeric: 'auto' });
+  const minutes = Math.round(milliseconds / 60_000);
+  if (minutes < 60) return words.format(-minutes, 'minute');
+  if (minutes < 24 * 60) return words.format(-Math.round(minutes / 60), 'hour');
+  return words.format(-Math.round(minutes / (24 * 60)), 'day');
+};
+
 const SUPERSCRIPTS = '\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079';
 
 /** `2.4 x 10^-7`, set with superscript digits. */

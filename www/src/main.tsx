@@ -6,12 +6,14 @@ import '../styles/layout.css';
 import '../styles/steps.css';
 import '../styles/tour.css';
 import '../styles/views.css';
+import { followKept, lookForKept } from './actions/kept.js';
 import { followSettings } from './actions/model.js';
 import { workOffline } from './actions/offline.js';
 import { followAddress, keepAddress } from './actions/recipe.js';
 import { boot } from './actions/session.js';
 import { listenForUndo } from './actions/settings.js';
 import { startLanguage } from './strings.js';
+import { followTitle } from './actions/tell.js';
 import { followTour } from './tour/state.js';
 import { App } from './views/app.js';
 
@@ -24,5 +26,8 @@ if (host) {
   listenForUndo();
   followTour();
   void workOffline();
+  followTitle();
+  followKept();
+  void lookForKept();
   void boot().then(followAddress);
 }

@@ -1,5 +1,9 @@
 /** Everything that the page and its worker say to each other. Both sides import this file and no other contract exists. */
 
+import type { Resumed, Together, TogetherSummary, StageNote, TuneLoss } from './protocol-training.js';
+
+export type * from './protocol-training.js';
+
 /** What went wrong, as the core says it: a stable code and a sentence for a person. */
 export interface Failure {
   code: string;
@@ -123,6 +127,7 @@ export interface Recipe {
   score?: ScoreImages;
   data?: { normalize: Normalize; seed: number };
   tune?: TuneOptions;
+  prune_train?: Together;
 }
 
 /** One number a channel, as channels are compared; small ones go first. */
@@ -220,8 +225,8 @@ export interface TuneOptions {
   resume: boolean;
   /** What is done before the first step. */
   recover: Stage[];
-  /** What is learnt: the labels, or the uncut model's answers beside them. */
-  loss: 'cross-entropy' | 'distill';
+  /** What is learnt: the labels, or the uncut model's answers beside them; `auto`: the answers where that model has learnt what the labels say. */
+  loss: TuneLoss;
 }
 
 /** Accuracy on the validation images after a stage, if there are any. */
@@ -242,6 +247,10 @@ export interface TuneSummary {
   /** Accuracy on the validation images before the first stage and step. */
   before_top1: number | null;
   stages: StageSummary[];
+  /** What was learnt, if there were steps. */
+  loss_kind: 'cross-entropy' | 'distill' | 'mse' | null;
+  /** What decided that: the uncut model's cross-entropy on the validation images, and that of guessing. */
+  teacher: { loss: number; guessing: number } | null;
 }
 
 /** A value's axis. */
@@ -501,7 +510,10 @@ export interface Calls {
   evaluate: { ask: { which: Which; limit: number | null }; answer: Evaluation };
   tune: { ask: TuneOptions; answer: TuneSummary };
   export: { ask: { which: Which; beside: string }; answer: Exported };
-  restore: { ask: { bytes: Uint8Array }; answer: null };
+  pruneTrain: { ask: { method: Together; cut: PlanOptions }; answer: TogetherSummary };
+  /** Goes on from the restored checkpoint. */
+  resumePruneTrain: { ask: null; answer: TogetherSummary };
+  restore: { ask: { bytes: Uint8Array }; answer: Resumed };
 }
 
 export type CallName = keyof Calls;
@@ -517,6 +529,7 @@ export type Progress =
   | { task: 'sweep'; done: number; total: number; row: SweepRow }
   | { task: 'cut'; done: number; total: number }
   | { task: 'device'; done: number; total: number }
+  | ({ task: 'stage' } & StageNote)
   | TuneProgress;
 
 export interface StageProgress {
@@ -540,6 +553,8 @@ export interface TuneProgress {
   eta: number | null;
   /** Accuracy on the validation images, at the end of an epoch. */
   validation_top1: number | null;
+  /** What is done of pruning and training together, in which steps and epochs are the stretch's own. */
+  stretch?: { what: string; macs: number; taken: number };
 }
 
 export type ControlName = 'pause' | 'resume' | 'cancel';

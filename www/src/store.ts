@@ -2,6 +2,7 @@
 
 import { computed, signal } from '@preact/signals';
 import type { Picked } from './files.js';
+import type { KeptRun } from './kept.js';
 import { needsOf } from './criteria.js';
 import type {
   CutSummary,
@@ -16,17 +17,23 @@ import type {
   Normalizer,
   OpenedModel,
   PlanOptions,
+  Preset,
   Recipe,
   Reduction,
   Schedule,
   Scope,
   Sensitivity,
   Stage,
+  StageNote,
   StageProgress,
   StageSummary,
   SweepRow,
   Target,
+  Together,
+  TogetherSummary,
+  TuneLoss,
   TuneProgress,
+  TuneSummary,
   Which,
   Zeros,
 } from './protocol.js';
@@ -54,6 +61,7 @@ export type TaskName =
   | 'silent'
   | 'zeros'
   | 'tune'
+  | 'train'
   | 'device'
   | 'export'
   | 'recover';
@@ -80,9 +88,12 @@ export interface LossPoint {
   step: number;
   loss: number;
   validation: number | null;
+  /** MACs of the network that was trained, as a share of the uncut one's. */
+  macs: number | null;
 }
 
-export type TuneState = 'none' | 'running' | 'paused' | 'stopped' | 'finished';
+/** `broken`: off in the middle of pruning and training together, before there is a cut. */
+export type TuneState = 'none' | 'running' | 'paused' | 'broken' | 'stopped' | 'finished';
 
 /** The stages of the sample's flow, in order; `undefined` when it does not run. */
 export type SampleStage = 'open' | 'evaluate_original' | 'cut' | 'evaluate_cut' | 'tune' | 'evaluate_tuned' | 'done';
@@ -124,8 +135,15 @@ export interface Settings {
   epochs: number;
   learningRate: number;
   /** Whether the uncut model's answers are learnt beside the labels. */
-  distill: boolean;
+  loss: TuneLoss;
   batch: number;
+  /** The method of pruning and training together, instead of a fine-tune after the cut. */
+  together: Preset | null;
+  /** Its variant for a few epochs, and numbers of a person's own. */
+  short: boolean;
+  epochsBefore: number | null;
+  epochsAfter: number | null;
+  batchTogether: number | null;
 }
 
 export const DEFAULTS: Settings = {
@@ -149,8 +167,13 @@ export const DEFAULTS: Settings = {
   recover: [],
   epochs: 3,
   learningRate: 0.02,
-  distill: false,
+  loss: 'auto',
   batch: 32,
+  together: null,
+  short: true,
+  epochsBefore: null,
+  epochsAfter: null,
+  batchTogether: null,
 };
 
 export const settings = signal<Settings>(DEFAULTS);
@@ -178,6 +201,20 @@ export const tune = signal<TuneState>('none');
 export const tuneProgress = signal<TuneProgress | undefined>(undefined);
 export const lossPoints = signal<LossPoint[]>([]);
 export const checkpoint = signal<Uint8Array | undefined>(undefined);
+/** What the last fine-tune learnt, and why. */
+export const learnt = signal<Pick<TuneSummary, 'loss_kind' | 'teacher'> | undefined>(undefined);
+/** The present result, or the run under way, is one of pruning and training together. */
+export const isTogether = signal(false);
+/** Stages of it that are done. */
+export const history = signal<StageNote[]>([]);
+export const held = signal<TogetherSummary['held']>([]);
+
+/** A run that was broken off, found when the page was opened. */
+export const kept = signal<KeptRun | undefined>(undefined);
+/** The run to go on with as soon as its images are there. */
+export const awaited = signal<KeptRun | undefined>(undefined);
+/** The browser shows a message when training ends. */
+export const notifies = signal(false);
 
 /** The stage of recovery that runs. */
 export const stage = signal<StageProgress | undefined>(undefined);
@@ -258,6 +295,24 @@ export const cutIsCurrent = computed(
 
 /** The numbers before and after: the cut's when it is current, else the estimate's. */
 export const shown = computed<Estimate | undefined>(() => (cutIsCurrent.value ? cut.value?.summary : estimate.value));
+
+/** The targets that methods of pruning and training together can meet. */
+export const TOGETHER_TARGETS: readonly TargetKind[] = ['ratio', 'macs', 'parameters'];
+
+/** The method as a recipe says it. */
+export const together = computed<Together | undefined>(() => {
+  const { together: preset, short, epochsBefore, epochsAfter, batchTogether, seed } = settings.value;
+  return (
+    preset && {
+      preset,
+      short,
+      ...(epochsBefore !== null && { epochs: epochsBefore }),
+      ...(epochsAfter !== null && { tune_epochs: epochsAfter }),
+      ...(batchTogether !== null && { batch: batchTogether }),
+      seed,
+    }
+  ) ?? undefined;
+});
 
 /** The best model there is to download. */
 export const result = computed<Which | undefined>(() => {

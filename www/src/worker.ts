@@ -175,9 +175,12 @@ async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>
       const { which, beside } = request.ask;
       return { ...written(lopper, which, beside), report: lopper.report(which), recipe: lopper.recipe(which) };
     }
+    case 'pruneTrain':
+      return read<'pruneTrain'>(await lopper.prune_train(JSON.stringify(request.ask)));
+    case 'resumePruneTrain':
+      return read<'resumePruneTrain'>(await lopper.resume_prune_train());
     case 'restore':
-      await lopper.restore(request.ask.bytes);
-      return null;
+      return read<'restore'>(await lopper.restore(request.ask.bytes));
   }
 }
 

@@ -1,9 +1,12 @@
 //! The host of a session on a terminal: a bar where there is one, plain lines where not.
 
+use crate::files;
+use crate::table::count;
 use indicatif::{ProgressBar, ProgressStyle};
-use lopper_pipeline::{Host, Progress, Stage, TuneProgress};
+use lopper_pipeline::{Host, Progress, Stage, StageNote, TuneProgress};
 use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Seconds between two plain lines of one task.
@@ -15,6 +18,8 @@ pub struct Terminal {
     bars: bool,
     bar: RefCell<Option<(&'static str, ProgressBar)>>,
     told: Cell<f64>,
+    /// Where checkpoints go.
+    checkpoint: Option<PathBuf>,
 }
 
 impl Terminal {
@@ -25,7 +30,13 @@ impl Terminal {
             bars: std::io::stderr().is_terminal(),
             bar: RefCell::new(None),
             told: Cell::new(0.0),
+            checkpoint: None,
         }
+    }
+
+    /// The same with a place for checkpoints.
+    pub fn keeping(checkpoint: Option<&Path>) -> Self {
+        Self { checkpoint: checkpoint.map(Path::to_path_buf), ..Self::new() }
     }
 
     /// Takes the bar away before results are printed.
@@ -59,9 +70,22 @@ impl Terminal {
         }
     }
 
+    fn stage(&self, stage: &StageNote) {
+        let right = stage.validation_top1.map_or_else(String::new, |t| format!(", {:.2} % right", 100.0 * t));
+        self.line(&format!("{}: {} steps, {} MACs{right}", stage.what, stage.steps, count(stage.macs)));
+    }
+
+    fn line(&self, line: &str) {
+        match self.bar.borrow().as_ref() {
+            Some((_, bar)) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     fn tune(&self, p: &TuneProgress) {
-        let loss = format!(", loss {:.4}", p.loss);
-        self.show("fine-tuning", p.step, p.steps, loss);
+        let what = p.stretch.as_ref().map_or_else(String::new, |s| format!(" of {}", s.what));
+        let loss = format!("{what}, loss {:.4}", p.loss);
+        self.show(if p.stretch.is_some() { "training" } else { "fine-tuning" }, p.step, p.steps, loss);
         let Some(top1) = p.validation_top1 else { return };
         let line = format!(
             "epoch {} of {}: loss {:.4}, {:.2} % right on the validation images",
@@ -70,10 +94,7 @@ impl Terminal {
             p.loss,
             100.0 * top1
         );
-        match self.bar.borrow().as_ref() {
-            Some((_, bar)) => bar.println(line),
-            None => eprintln!("{line}"),
-        }
+        self.line(&line);
     }
 }
 
@@ -97,7 +118,15 @@ impl Host for Terminal {
                 self.show(task, *done, *total, String::new());
             }
             Progress::Tune(p) => self.tune(p),
+            Progress::Stage(stage) => self.stage(stage),
             Progress::Sweep { done, total, row } => self.show("comparing", *done, *total, format!(" {}", row.name)),
+        }
+    }
+
+    fn checkpoint(&self, bytes: Vec<u8>) {
+        let Some(path) = &self.checkpoint else { return };
+        if let Err(e) = files::write(path, &bytes) {
+            self.line(&format!("{}: the run goes on without a checkpoint", e.message()));
         }
     }
 

@@ -48,11 +48,18 @@ pub(crate) struct CutState {
 }
 
 impl Session {
-    /// Cuts the opened model and proves the cut. What was cut or tuned before is replaced only when all went well.
+    /// Cuts the opened model and proves the cut. What was cut or tuned before is replaced only when all went well; where training
+    /// has put its own model in the place of the opened one, that is opened again.
     ///
     /// # Errors
     /// When the plan cannot be made as asked, or with [`Code::NotExact`] when the proof fails.
     pub async fn cut(&mut self, options: &PlanOptions, host: &impl Host) -> Result<CutSummary> {
+        self.open_first()?;
+        self.cut_opened(options, host).await
+    }
+
+    /// The same with whatever model is open.
+    pub(crate) async fn cut_opened(&mut self, options: &PlanOptions, host: &impl Host) -> Result<CutSummary> {
         let control = self.control();
         control.begin();
         let stage = |done: usize| host.progress(&Progress::Cut { done, total: STAGES });
@@ -112,6 +119,12 @@ impl Session {
 }
 
 impl Session {
+    /// What was cut.
+    pub(crate) fn cut_summary(&self) -> Result<CutSummary> {
+        let cut = self.opened()?.cut.as_ref();
+        cut.map(CutState::summary).ok_or_else(|| Error::new(Code::Usage, "nothing has been cut yet"))
+    }
+
     /// A plan; criteria that look at images are measured before each of its steps, on the images of the last
     /// [`Session::score`].
     async fn planned(

@@ -115,7 +115,7 @@ impl Session {
         if let Some(t) = &opened.tuned {
             report.seconds.insert("tune".to_owned(), t.seconds);
         }
-        let prune_train = opened.trained.as_ref().map(|t| &t.1);
+        let prune_train = opened.trained.as_ref().map(|t| &t.options);
         json(&ReportFile { report, proof, tuned, prune_train })
     }
 
@@ -126,6 +126,11 @@ impl Session {
     pub fn recipe(&self) -> Result<String> {
         let opened = self.opened()?;
         let mut recipe = self.history()?;
+        if let Some(t) = &opened.trained {
+            // Its last cut is the method's work, not a setting.
+            (recipe.cut, recipe.score) = (None, None);
+            recipe.prune_train = serde_json::to_value(&t.options).ok();
+        }
         if let Some(t) = &opened.tuned {
             let tune = TuneOptions { rules: t.options.rules.filled(), ..t.options.clone() };
             recipe.tune = serde_json::to_value(tune).ok();

@@ -1,5 +1,6 @@
 //! What a session needs from whoever runs it: time, a place for progress, and a moment to listen.
 
+use crate::methods::StageNote;
 use crate::options::Stage;
 use crate::sweep::SweepRow;
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub enum Progress {
     },
     /// A step of training.
     Tune(TuneProgress),
+    /// A stage of pruning and training together that is done.
+    Stage(StageNote),
     /// A recipe of a sweep that was followed and judged.
     Sweep {
         /// Recipes so far, the model as it is among them.
@@ -81,6 +84,20 @@ pub struct TuneProgress {
     pub eta: Option<f64>,
     /// Share of right answers on the validation images, at the end of an epoch.
     pub validation_top1: Option<f64>,
+    /// The stretch of pruning and training together, if it is that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stretch: Option<Stretch>,
+}
+
+/// A stretch of pruning and training together, in which numbers of steps and epochs are its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stretch {
+    /// What is done.
+    pub what: String,
+    /// Multiply-accumulates of one sample of the network that is trained.
+    pub macs: u64,
+    /// Steps of the whole run so far.
+    pub taken: usize,
 }
 
 /// Whoever runs a session.

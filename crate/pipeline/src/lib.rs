@@ -35,15 +35,17 @@ mod sensitivity;
 mod session;
 mod summary;
 mod sweep;
+mod teacher;
 mod tune;
 mod widths;
 
 pub use bytes::Bytes;
 pub use check::{Verified, verify_files};
+pub use checkpoint::Resumed;
 pub use disagree::{Agreement, LayerAgreement, Matrix};
 pub use drawing::{Drawing, DrawnNode, DrawnValue};
 pub use export::{Exported, Unproved};
-pub use host::{Control, Host, Progress, TuneProgress};
+pub use host::{Control, Host, Progress, Stretch, TuneProgress};
 pub use images::Source;
 pub use look::{ChannelPicture, FilterPlane, LayerInfo, Pictures, Silent};
 pub use lopper_core::channels::{Coupling, Link, Place, Reason, Told};
@@ -59,7 +61,7 @@ pub use lopper_engine::block_on;
 pub use lopper_engine::data::ImageLoader;
 pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
 pub use mask::{MaskSummary, ZerosSummary};
-pub use methods::{Course, Method, PRESETS, Phase, PruneTrainOptions, PruneTrainSummary, StageNote};
+pub use methods::{Course, Method, PRESETS, Phase, PruneTrainOptions, PruneTrainRecipe, PruneTrainSummary, StageNote};
 pub use options::{DataOptions, Recovery, Stage, TuneOptions, Which};
 pub use picture::Picture;
 pub use predictions::{Compared, Comparison, Confusion, Said};
@@ -70,7 +72,8 @@ pub use sensitivity::{GroupSensitivity, Point, Sensitivity, SensitivityOptions};
 pub use session::{Session, copy, from_text};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
 pub use summary::{
-    ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, Thumbnail, TuneSummary, Unsupported,
+    ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, TeacherLook, Thumbnail, TuneSummary,
+    Unsupported,
 };
 pub use sweep::SweepRow;
 pub use widths::{AxisChannels, ChannelRun};

@@ -1,28 +1,40 @@
 //! Following a recipe, and writing one.
 
 use crate::host::Host;
+use crate::methods::{PruneTrainOptions, PruneTrainRecipe};
 use crate::options::{TuneOptions, Which};
 use crate::session::Session;
 use crate::summary::SplitSummary;
+use lopper_core::plan::PlanOptions;
 use lopper_core::recipe::{DataRecipe, Recipe};
 use lopper_core::report::ModelInfo;
 use lopper_core::score::Needs;
 use lopper_core::{Code, Error, Result};
 
 impl Session {
-    /// Does what a recipe says with the opened model: masks, cuts, fine-tunes. Gives the model that came last.
+    /// Does what a recipe says with the opened model: masks, cuts, fine-tunes, or prunes and trains together. Gives the model that came last.
     ///
     /// # Errors
     /// As each of these; images must be loaded where the recipe fine-tunes or its criterion looks at some.
     pub async fn follow(&mut self, recipe: &Recipe, host: &impl Host) -> Result<Which> {
         recipe.check()?;
         let tune = recipe.tune.as_ref().map(tune_options).transpose()?;
-        if tune.is_some() && self.images.is_none() {
-            return Err(Error::new(Code::Usage, "the recipe fine-tunes: give the images to learn from"));
+        let together = recipe.prune_train.as_ref().map(|value| together(value, recipe.cut.as_ref())).transpose()?;
+        if (tune.is_some() || together.is_some()) && self.images.is_none() {
+            return Err(Error::new(Code::Usage, "the recipe trains: give the images to learn from"));
+        }
+        if tune.is_some() && together.is_some() {
+            let what =
+                "the recipe holds both \"tune\" and \"prune_train\", which has a fine-tune of its own: leave one out";
+            return Err(Error::new(Code::Usage, what));
         }
         let mut last = Which::Original;
         if !recipe.mask.is_empty() {
             self.mask(&recipe.mask)?;
+        }
+        if let Some(options) = &together {
+            self.prune_train(options, host).await?;
+            return Ok(Which::Tuned);
         }
         if let Some(cut) = &recipe.cut {
             if cut.criterion.needs() != Needs::Weights {
@@ -63,7 +75,7 @@ impl Session {
             lopper: Some(env!("CARGO_PKG_VERSION").to_owned()),
             model: Some(ModelInfo {
                 name: opened.name.clone(),
-                sha256: opened.sha256().to_owned(),
+                sha256: self.first_sha256()?,
                 opset: opened.graph.opset,
             }),
             device: Some(self.device.name().to_owned()),
@@ -74,6 +86,20 @@ impl Session {
             ..Recipe::default()
         })
     }
+}
+
+/// What a recipe says of pruning and training together: a preset, for which its cut says what is to go, or every number.
+fn together(value: &serde_json::Value, cut: Option<&PlanOptions>) -> Result<PruneTrainOptions> {
+    let bad =
+        |e: serde_json::Error| Error::new(Code::Usage, format!("the recipe's \"prune_train\" makes no sense ({e})"));
+    if value.get("preset").is_none() {
+        let options: PruneTrainOptions = serde_json::from_value(value.clone()).map_err(bad)?;
+        options.check()?;
+        return Ok(options);
+    }
+    let missing = "the recipe names a preset but not what is to go: add \"cut\" with a target";
+    let cut = cut.ok_or_else(|| Error::new(Code::Usage, missing))?;
+    serde_json::from_value::<PruneTrainRecipe>(value.clone()).map_err(bad)?.options(cut)
 }
 
 /// What a recipe says of fine-tuning; what it notes of the rules that moved parameters is no setting.

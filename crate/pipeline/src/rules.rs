@@ -127,7 +127,7 @@ pub enum BatchNorm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
-    /// Distillation where the uncut model is known, cross-entropy where it is not.
+    /// Distillation where the uncut model is known and has learnt what the labels say, cross-entropy where not.
     #[default]
     Auto,
     /// Cross-entropy with the labels.

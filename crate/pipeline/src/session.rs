@@ -6,7 +6,7 @@ use crate::describe;
 use crate::host::Control;
 use crate::images::Images;
 use crate::mask::MaskState;
-use crate::methods::PruneTrainOptions;
+use crate::methods::Trained;
 use crate::options::Which;
 use crate::predictions::Known;
 use crate::recover::Reference;
@@ -44,8 +44,8 @@ pub(crate) struct Opened {
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
     pub(crate) masks: Option<MaskState>,
-    /// What training around a cut ended with, and how it went about it.
-    pub(crate) trained: Option<(Model, PruneTrainOptions)>,
+    /// What training around a cut ended with.
+    pub(crate) trained: Option<Trained>,
 }
 
 impl Opened {
@@ -60,6 +60,15 @@ impl Opened {
     }
 }
 
+/// A model as a person opened it, where training around a cut has put another in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct First {
+    pub(crate) name: String,
+    pub(crate) sha256: String,
+    pub(crate) bytes: Bytes,
+    pub(crate) model: Model,
+}
+
 /// One model on its way from open to download.
 #[derive(Debug)]
 pub struct Session {
@@ -69,6 +78,7 @@ pub struct Session {
     pub(crate) images: Option<Images>,
     pub(crate) restored: Option<Restored>,
     pub(crate) reference: Option<Reference>,
+    pub(crate) first: Option<First>,
 }
 
 impl Default for Session {
@@ -87,6 +97,7 @@ impl Session {
             images: None,
             restored: None,
             reference: None,
+            first: None,
         }
     }
 
@@ -127,6 +138,7 @@ impl Session {
         self.images = None;
         self.restored = None;
         self.reference = None;
+        self.first = None;
         let opened = Opened {
             name: name.to_owned(),
             digest: OnceLock::new(),
@@ -205,6 +217,36 @@ impl Session {
         opened.channels.why_together(&opened.graph, a, b)
     }
 
+    /// The digest of the model as a person opened it.
+    pub(crate) fn first_sha256(&self) -> Result<String> {
+        let opened = self.opened()?;
+        Ok(self.first.as_ref().map_or_else(|| opened.sha256().to_owned(), |first| first.sha256.clone()))
+    }
+
+    /// Opens a model that training made in the place of the one that is open; images stay, and so does what a person opened.
+    pub(crate) fn reopen(&mut self, model: &Model) -> Result<()> {
+        let opened = self.opened()?;
+        let first = self.first.clone().unwrap_or_else(|| First {
+            name: opened.name.clone(),
+            sha256: opened.sha256().to_owned(),
+            bytes: opened.bytes.clone(),
+            model: opened.model.clone(),
+        });
+        let (name, images) = (opened.name.clone(), self.images.take());
+        self.open(model.write()?, &name)?;
+        (self.images, self.first) = (images, Some(first));
+        Ok(())
+    }
+
+    /// Opens again what a person opened, if training has put another model in its place.
+    pub(crate) fn open_first(&mut self) -> Result<()> {
+        let Some(First { name, bytes, model, .. }) = self.first.take() else { return Ok(()) };
+        let images = self.images.take();
+        self.put(bytes, &name, model)?;
+        self.images = images;
+        Ok(())
+    }
+
     /// What a cut would bring. A criterion that looks at images has to be scored by before, see [`Session::score`]; an
     /// estimate in several steps then takes these scores in each, where a cut measures anew.
     ///
@@ -268,7 +310,7 @@ impl Session {
             Which::Original => Ok(&opened.model),
             Which::Cut => opened.cut.as_ref().map(|c| &c.model).ok_or_else(|| missing("nothing has been cut yet")),
             Which::Tuned => {
-                let tuned = opened.tuned.as_ref().map(|t| &t.model).or(opened.trained.as_ref().map(|t| &t.0));
+                let tuned = opened.tuned.as_ref().map(|t| &t.model).or(opened.trained.as_ref().map(|t| &t.model));
                 tuned.ok_or_else(|| missing("nothing has been fine-tuned yet"))
             }
         }

@@ -4,7 +4,7 @@ use crate::options::Stage;
 use crate::rules::LossKind;
 use lopper_core::plan::Achieved;
 use lopper_core::report::{Change, PinInfo};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// An input or output of a model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -231,14 +231,25 @@ pub struct TuneSummary {
     pub best_epoch: Option<usize>,
     /// What was made small, if there were steps.
     pub loss_kind: Option<LossKind>,
+    /// What decided that, if the uncut model was looked at.
+    pub teacher: Option<TeacherLook>,
     /// Parts that each batch was taken in, for memory's sake.
     pub parts: usize,
     /// What was done before the first step.
     pub stages: Vec<StageSummary>,
 }
 
+/// What a look at the uncut model showed, before its answers are learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeacherLook {
+    /// Its mean cross-entropy on the validation images.
+    pub loss: f64,
+    /// What guessing gets: the logarithm of the number of classes.
+    pub guessing: f64,
+}
+
 /// A stage of recovery without gradients.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageSummary {
     /// Which one.
     pub stage: Stage,

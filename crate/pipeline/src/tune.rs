@@ -1,6 +1,6 @@
 //! Fine-tuning after a cut: step by step, so that it can pause, stop and go on elsewhere.
 
-use crate::checkpoint::{Header, pack};
+use crate::checkpoint::{BASE, BEST, Header, Stand, TuneStand, pack};
 use crate::evaluate::Judge;
 use crate::host::{Control, Host, Progress, TuneProgress};
 use crate::images::Images;
@@ -8,7 +8,7 @@ use crate::memory;
 use crate::options::{TuneOptions, Which};
 use crate::rules::{Augmentation, LossKind};
 use crate::session::Session;
-use crate::summary::{StageSummary, TuneSummary};
+use crate::summary::TuneSummary;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
@@ -19,11 +19,18 @@ use std::sync::Arc;
 
 /// Seconds between two signs of life, and between two checkpoints.
 const PROGRESS_SECONDS: f64 = 0.1;
-const CHECKPOINT_SECONDS: f64 = 5.0;
+pub(crate) const CHECKPOINT_SECONDS: f64 = 5.0;
+/// Keeping checkpoints of a large model takes no more than about this share of the time.
+const KEEPING: f64 = 0.1;
 /// Losses are read so rarely from a GPU, because reading waits for it.
 const READ_EVERY_GPU: usize = 4;
 /// Images a batch where nothing is trained.
 const LOOK: usize = 64;
+
+/// Seconds until the next checkpoint, where the last one took so many.
+pub(crate) fn pause_after(took: f64) -> f64 {
+    CHECKPOINT_SECONDS.max(took / KEEPING)
+}
 
 /// A fine-tuned model.
 #[derive(Debug)]
@@ -45,29 +52,9 @@ struct Best {
 }
 
 impl Session {
-    /// What is made small: distillation where the uncut model is known, as differences of all outputs where it does not give
-    /// one row of scores.
-    pub(crate) fn loss(&self, options: &TuneOptions) -> Result<LossKind> {
-        let asked = options.rules.loss;
-        let uncut = self.uncut();
-        let kind = match (asked, uncut) {
-            (LossKind::Auto, None) | (LossKind::CrossEntropy, _) => return Ok(LossKind::CrossEntropy),
-            (LossKind::Distill | LossKind::Mse, None) => {
-                let what = "the uncut model is not known: name it (--original on the command line)";
-                return Err(Error::new(Code::Usage, what));
-            }
-            (LossKind::Mse, Some(_)) => LossKind::Mse,
-            (LossKind::Auto | LossKind::Distill, Some(_)) => LossKind::Distill,
-        };
-        let graph = &self.opened()?.graph;
-        let scores = |id| graph.values[id].shape.as_ref().is_some_and(|s| s.len() == 2);
-        let one = matches!(graph.outputs.as_slice(), [only] if scores(*only));
-        Ok(if one { kind } else { LossKind::Mse })
-    }
-
     /// The engine's settings for so many steps in all.
-    pub(crate) fn settings(&self, options: &TuneOptions, total: usize) -> Result<Settings> {
-        Ok(options.rules.settings(self.loss(options)?, options.learning_rate, options.seed, total))
+    pub(crate) fn settings(&self, options: &TuneOptions, kind: LossKind, total: usize) -> Settings {
+        options.rules.settings(kind, options.learning_rate, options.seed, total)
     }
 
     /// Fine-tunes the cut model, or the original where nothing was cut. The best epoch by the validation images is kept;
@@ -78,6 +65,8 @@ impl Session {
     /// device fails or with [`Code::Diverged`] the last good model is kept as the tuned one, if there is any.
     pub async fn tune(&mut self, options: &TuneOptions, host: &impl Host) -> Result<TuneSummary> {
         options.check()?;
+        // How it came to be is no setting of what comes out.
+        let settings = TuneOptions { resume: false, ..options.clone() };
         let control = self.control();
         control.begin();
         let images = self.images()?;
@@ -87,88 +76,117 @@ impl Session {
         let together = options.batch * options.rules.batches();
         let per_epoch = Batches::new(&images.split.train, together, Order::Listed, Last::Drop).count();
         let total = options.steps.unwrap_or(options.epochs * per_epoch);
-        let before_top1 = self.judged(self.base()?, host).await?;
-        let recovered = self.recovered(options, host).await?;
-        let (base, stages) = match &recovered {
-            Some((model, stages)) => (model, stages.clone()),
-            None => (self.base()?, Vec::new()),
-        };
+        let from = self.beginning(options, total, host).await?;
         if total == 0 {
-            let summary = without_steps(before_top1, stages);
-            let tuned = Tuned { model: base.clone(), options: options.clone(), steps: 0, seconds: 0.0, finished: true };
+            let summary = without_steps(&from.stand);
+            let model = from.base.map_or_else(|| self.base().cloned(), Ok)?;
+            let tuned = Tuned { model, options: settings, steps: 0, seconds: 0.0, finished: true };
             return self.keep_tuned(tuned, summary);
         }
-        let mut run = self.run_of(base, options, host, [per_epoch, total])?;
+        let recovered = from.base.clone();
+        let base = from.base.clone().map_or_else(|| self.base().cloned(), Ok)?;
+        let mut run = self.run_of(&base, from, options, host, [per_epoch, total])?;
         let finished = match run.all().await {
             Ok(finished) => finished,
             Err(e) if matches!(e.code(), Code::Diverged | Code::DeviceLost) => {
                 let steps = run.trainer.steps();
                 let kept = run.best.take().map(|b| (b.model, format!("that of epoch {}", b.epoch)));
-                let kept = kept.or_else(|| recovered.clone().map(|r| (r.0, "that before the first step".to_owned())));
+                let kept = kept.or_else(|| recovered.map(|model| (model, "that before the first step".to_owned())));
                 let Some((model, which)) = kept else { return Err(e) };
-                let tuned = Tuned { model, options: options.clone(), steps, seconds: 0.0, finished: false };
+                let tuned = Tuned { model, options: settings, steps, seconds: 0.0, finished: false };
                 self.opened_mut()?.answers.forget(Which::Tuned);
                 self.opened_mut()?.tuned = Some(tuned);
                 return Err(Error::new(e.code(), format!("{}; the last good model, {which}, is kept", e.message())));
             }
             Err(e) => return Err(e),
         };
-        let (model, mut summary) = run.end(finished).await?;
-        (summary.before_top1, summary.stages) = (before_top1, stages);
-        let tuned = Tuned { model, options: options.clone(), steps: summary.steps, seconds: summary.seconds, finished };
+        let (model, summary) = run.end(finished).await?;
+        let tuned = Tuned { model, options: settings, steps: summary.steps, seconds: summary.seconds, finished };
         self.keep_tuned(tuned, summary)
     }
 
-    /// A run that is ready to begin, or to go on from the restored checkpoint.
+    /// What there is before the first step: looks, decisions and stages, or what the restored checkpoint says of them.
+    async fn beginning(&mut self, options: &TuneOptions, total: usize, host: &impl Host) -> Result<Begin> {
+        if options.resume {
+            let restored = self.restored.as_ref();
+            let restored = restored.ok_or_else(|| Error::new(Code::Usage, "there is no checkpoint to go on from"))?;
+            let Stand::Tune(stand) = &restored.header.run else {
+                return Err(Error::new(
+                    Code::Usage,
+                    "the checkpoint is of pruning and training together, not of a fine-tune",
+                ));
+            };
+            self.same_images(&restored.header)?;
+            let mut stand = stand.as_ref().clone();
+            let [done, _] = stand.steps;
+            (stand.options, stand.steps) = (TuneOptions { resume: false, ..options.clone() }, [done, total]);
+            let best = match (stand.best, restored.model(BEST)?) {
+                (Some((epoch, top1, cost)), Some(model)) => Some(Best { model, epoch, top1, cost }),
+                _ => None,
+            };
+            return Ok(Begin { base: restored.model(BASE)?, state: Some(restored.state()), best, stand });
+        }
+        let before_top1 = self.judged(self.base()?, host).await?;
+        let recovered = self.recovered(options, host).await?;
+        let (base, stages) = recovered.map_or((None, Vec::new()), |(model, stages)| (Some(model), stages));
+        let (loss_kind, teacher) = if total == 0 { (LossKind::Auto, None) } else { self.decide(options, host).await? };
+        let opened = self.opened()?;
+        let graph = Graph::new(base.as_ref().map_or_else(|| self.base(), Ok)?)?;
+        let stand = TuneStand {
+            plan: opened.cut.as_ref().map(|c| c.options.clone()),
+            options: options.clone(),
+            steps: [0, total],
+            loss: None,
+            loss_kind,
+            teacher,
+            parts: memory::parts(&graph, self.uncut().is_some(), options, host.memory()),
+            judged: 0,
+            best: None,
+            before_top1,
+            stages,
+        };
+        Ok(Begin { base, state: None, best: None, stand })
+    }
+
+    /// A run that is ready to begin, or to go on.
     fn run_of<'a, H: Host>(
         &'a self,
         base: &'a Model,
+        from: Begin,
         options: &'a TuneOptions,
         host: &'a H,
         [per_epoch, total]: [usize; 2],
     ) -> Result<Run<'a, H>> {
-        let (opened, images, loss_kind) = (self.opened()?, self.images()?, self.loss(options)?);
-        let parts = memory::parts(&Graph::new(base)?, self.uncut().is_some(), options, host.memory());
-        let mut trainer = Trainer::new(base, &self.device, self.settings(options, total)?)?;
-        if let (LossKind::Distill | LossKind::Mse, Some(uncut)) = (loss_kind, self.uncut()) {
+        let (images, kind) = (self.images()?, from.stand.loss_kind);
+        let mut trainer = Trainer::new(base, &self.device, self.settings(options, kind, total))?;
+        if let (LossKind::Distill | LossKind::Mse, Some(uncut)) = (kind, self.uncut()) {
             trainer.learn_from(uncut)?;
         }
-        let mut loss = f64::NAN;
-        if options.resume {
-            let restored = self.restored.as_ref();
-            let restored = restored.ok_or_else(|| Error::new(Code::Usage, "there is no checkpoint to go on from"))?;
-            trainer.restore(&restored.state)?;
-            loss = restored.header.loss;
+        if let Some(state) = &from.state {
+            trainer.restore(state)?;
         }
-        let header = Header {
-            lopper: env!("CARGO_PKG_VERSION").to_owned(),
-            model: opened.sha256().to_owned(),
-            plan: opened.cut.as_ref().map(|c| c.options.clone()),
-            tune: options.clone(),
-            steps: [0, total],
-            loss,
-        };
         Ok(Run {
             base,
+            recovered: if from.base.is_some() { base.write()? } else { Vec::new() },
             images,
             device: &self.device,
             control: self.control(),
             host,
             options,
-            loss_kind,
-            parts,
             from: trainer.steps(),
             trainer,
-            header,
+            header: self.header(Stand::Tune(Box::new(from.stand.clone())))?,
+            stand: from.stand,
             per_epoch,
             total,
             start: host.seconds(),
             told: f64::NEG_INFINITY,
             kept: host.seconds(),
+            pause: CHECKPOINT_SECONDS,
             losses: Vec::new(),
             answers: Vec::new(),
             validation: None,
-            best: None,
+            best: from.best,
         })
     }
 
@@ -182,42 +200,55 @@ impl Session {
 }
 
 /// What a run of stages alone comes to.
-fn without_steps(before_top1: Option<f64>, stages: Vec<StageSummary>) -> TuneSummary {
+fn without_steps(stand: &TuneStand) -> TuneSummary {
     TuneSummary {
         steps: 0,
-        seconds: stages.iter().map(|s| s.seconds).sum(),
+        seconds: stand.stages.iter().map(|s| s.seconds).sum(),
         loss: f64::NAN,
         finished: true,
-        validation_top1: stages.last().and_then(|s| s.validation_top1),
-        before_top1,
+        validation_top1: stand.stages.last().and_then(|s| s.validation_top1),
+        before_top1: stand.before_top1,
         best_epoch: None,
         loss_kind: None,
+        teacher: None,
         parts: 1,
-        stages,
+        stages: stand.stages.clone(),
     }
+}
+
+/// What a run begins with.
+struct Begin {
+    /// What stages of recovery made, if there were any.
+    base: Option<Model>,
+    /// The engine's checkpoint to go on from.
+    state: Option<Vec<u8>>,
+    best: Option<Best>,
+    stand: TuneStand,
 }
 
 /// A fine-tune while it runs.
 struct Run<'a, H> {
     base: &'a Model,
+    /// Its file, where stages of recovery made it.
+    recovered: Vec<u8>,
     images: &'a Images,
     device: &'a Device,
     control: Arc<Control>,
     host: &'a H,
     options: &'a TuneOptions,
-    loss_kind: LossKind,
-    /// Parts that each batch is taken in.
-    parts: usize,
     trainer: Trainer,
     header: Header,
+    /// Where it stands; the numbers of steps and the best epoch are put in when a checkpoint is kept.
+    stand: TuneStand,
     per_epoch: usize,
     total: usize,
     start: f64,
     /// Steps that were done before this run.
     from: usize,
-    /// When progress was last told and a checkpoint last kept.
+    /// When progress was last told and a checkpoint last kept, and the seconds from one checkpoint to the next.
     told: f64,
     kept: f64,
+    pause: f64,
     /// Losses since progress was last told.
     losses: Vec<f32>,
     /// By image, where the uncut model's answer is among those given ahead; empty if it is asked on the way.
@@ -232,27 +263,40 @@ impl<H: Host> Run<'_, H> {
         if !self.ask_ahead().await? {
             return Ok(false);
         }
-        while self.trainer.steps() < self.total {
-            let epoch = self.trainer.steps() / self.per_epoch;
-            if !self.epoch(epoch as u64).await? {
+        loop {
+            let steps = self.trainer.steps();
+            let over = steps >= self.total;
+            let ended = if over { steps.div_ceil(self.per_epoch) } else { steps / self.per_epoch };
+            if self.stand.judged < ended {
+                if !self.validate(ended).await? {
+                    return Ok(false);
+                }
+                self.stand.judged = ended;
+                self.tell(true);
+                if ended == 1 || self.due() {
+                    self.keep().await?;
+                }
+            }
+            if over {
+                return Ok(true);
+            }
+            if !self.epoch((steps / self.per_epoch) as u64).await? {
                 return Ok(false);
             }
-            self.validate(epoch + 1).await?;
-            self.tell(true);
-            let first = self.header.steps == [0, self.total];
-            if first || self.host.seconds() - self.kept >= CHECKPOINT_SECONDS {
-                self.keep().await?;
-            }
         }
-        Ok(true)
+    }
+
+    /// Whether it is time for a checkpoint.
+    fn due(&self) -> bool {
+        self.host.seconds() - self.kept >= self.pause
     }
 
     /// Has the uncut model answer once and for all, where it will be asked the same again. False if it was cancelled.
     async fn ask_ahead(&mut self) -> Result<bool> {
-        let taught = matches!(self.loss_kind, LossKind::Distill | LossKind::Mse);
+        let taught = matches!(self.stand.loss_kind, LossKind::Distill | LossKind::Mse);
         let rules = &self.options.rules;
         let changing = self.images.augment(rules, 0, 0).is_some() || rules.augments(Augmentation::Mixup);
-        let left = self.total - self.trainer.steps();
+        let left = self.total.saturating_sub(self.trainer.steps());
         if !taught || changing || left <= self.per_epoch || !memory::answers_fit(self.base, self.images)? {
             return Ok(true);
         }
@@ -284,7 +328,7 @@ impl<H: Host> Run<'_, H> {
             let draw = (self.trainer.steps() << 16 | part) as u64;
             Ok(if rules.augments(Augmentation::Mixup) { lesson.mixed(self.options.seed, draw) } else { lesson })
         };
-        indices.chunks(self.options.batch.div_ceil(self.parts)).enumerate().map(lesson).collect()
+        indices.chunks(self.options.batch.div_ceil(self.stand.parts)).enumerate().map(lesson).collect()
     }
 
     /// What is left of an epoch. False if it was cancelled.
@@ -301,7 +345,7 @@ impl<H: Host> Run<'_, H> {
                 self.losses.extend(losses);
                 self.tell(false);
             }
-            if self.host.seconds() - self.kept >= CHECKPOINT_SECONDS {
+            if self.due() {
                 self.keep().await?;
             }
             if !self.control.pass(self.host).await {
@@ -321,7 +365,7 @@ impl<H: Host> Run<'_, H> {
         }
         self.told = now;
         if !self.losses.is_empty() {
-            self.header.loss = self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / self.losses.len() as f64;
+            self.stand.loss = Some(self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / self.losses.len() as f64);
             self.losses.clear();
         }
         let (step, seconds) = (self.trainer.steps(), now - self.start);
@@ -331,30 +375,36 @@ impl<H: Host> Run<'_, H> {
             steps: self.total,
             epoch: step.div_ceil(self.per_epoch).max(1),
             epochs: self.total.div_ceil(self.per_epoch),
-            loss: self.header.loss,
+            loss: self.stand.loss.unwrap_or(f64::NAN),
             learning_rate: self.trainer.rate(),
             seconds,
-            eta: (done >= 5).then(|| seconds / done as f64 * (self.total - step) as f64),
+            eta: (done >= 5).then(|| seconds / done as f64 * (self.total.saturating_sub(step)) as f64),
             validation_top1: self.validation.filter(|_| epoch_ended),
+            stretch: None,
         }));
     }
 
     async fn keep(&mut self) -> Result<()> {
-        self.header.steps = [self.trainer.steps(), self.total];
-        let bytes = pack(&self.header, &self.trainer.state().await?)?;
+        let begin = self.host.seconds();
+        self.stand.steps = [self.trainer.steps(), self.total];
+        self.stand.best = self.best.as_ref().map(|b| (b.epoch, b.top1, b.cost));
+        self.header.run = Stand::Tune(Box::new(self.stand.clone()));
+        let best = self.best.as_ref().map(|b| b.model.write()).transpose()?.unwrap_or_default();
+        let bytes = pack(&self.header, &[self.trainer.state().await?, self.recovered.clone(), best])?;
         self.host.checkpoint(bytes);
         self.kept = self.host.seconds();
+        self.pause = pause_after(self.kept - begin);
         Ok(())
     }
 
-    /// Looks at the validation images, and keeps the model if none before did better.
-    async fn validate(&mut self, epoch: usize) -> Result<()> {
+    /// Looks at the validation images, and keeps the model if none before did better. False if it was cancelled.
+    async fn validate(&mut self, epoch: usize) -> Result<bool> {
         let indices = self.images.watched();
         if indices.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let model = self.trainer.to_model(self.base).await?;
-        let seen = if self.images.dataset.labels().is_some() && self.loss_kind != LossKind::Mse {
+        let seen = if self.images.dataset.labels().is_some() && self.stand.loss_kind != LossKind::Mse {
             let judge = Judge { images: self.images, device: self.device, control: &self.control, host: self.host };
             judge
                 .run(&model, &indices, |_| ())
@@ -379,10 +429,9 @@ impl<H: Host> Run<'_, H> {
                 if self.best.as_ref().is_none_or(|b| cost <= b.cost) {
                     self.best = Some(Best { model, epoch, top1, cost });
                 }
-                Ok(())
+                Ok(true)
             }
-            // The next step notices it too, and keeps what was learnt.
-            Err(e) if e.code() == Code::Cancelled => Ok(()),
+            Err(e) if e.code() == Code::Cancelled => Ok(false),
             Err(e) => Err(e),
         }
     }
@@ -396,14 +445,15 @@ impl<H: Host> Run<'_, H> {
         let summary = TuneSummary {
             steps: self.trainer.steps(),
             seconds: self.host.seconds() - self.start,
-            loss: self.header.loss,
+            loss: self.stand.loss.unwrap_or(f64::NAN),
             finished,
             validation_top1: best.as_ref().and_then(|b| b.top1),
-            before_top1: None,
+            before_top1: self.stand.before_top1,
             best_epoch: best.as_ref().map(|b| b.epoch),
-            loss_kind: Some(self.loss_kind),
-            parts: self.parts,
-            stages: Vec::new(),
+            loss_kind: Some(self.stand.loss_kind),
+            teacher: self.stand.teacher,
+            parts: self.stand.parts,
+            stages: self.stand.stages.clone(),
         };
         match best {
             Some(best) => Ok((best.model, summary)),

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Code, Control, Criterion, DataOptions, Host, HostTensor, LossKind, PlanOptions, Progress, Recovery, Rules,
-    ScoreOptions, Session, Source, Stage, Target, TuneOptions, Unproved, Which, block_on,
+    Amount, Code, Control, Criterion, DataOptions, Host, HostTensor, LossKind, MaskKind, MaskStep, PlanOptions,
+    Progress, Recovery, Rules, ScoreOptions, Session, Source, Stage, Target, TuneOptions, Unproved, Which, block_on,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::time::Instant;
 
 static SAMPLE: &[u8] = include_bytes!("../assets/sample.onnx");
 
-/// Breaths on the way through the validation images, before the first step.
-const LOOKS: usize = 2;
+/// Breaths on the way through the validation images, before the first step: the cut model's look and the uncut one's.
+const LOOKS: usize = 4;
 
 /// A host that writes down what it is told, and cancels or pauses at a chosen breath.
 struct Notes {
@@ -24,6 +24,9 @@ struct Notes {
     idle: Cell<usize>,
     cancel_at: Option<(usize, Arc<Control>)>,
     pause_at: Option<(usize, Arc<Control>)>,
+    /// Seconds that every look at the clock takes.
+    hurry: f64,
+    looks: Cell<usize>,
 }
 
 impl Notes {
@@ -36,13 +39,16 @@ impl Notes {
             idle: Cell::new(0),
             cancel_at: None,
             pause_at: None,
+            hurry: 0.0,
+            looks: Cell::new(0),
         }
     }
 }
 
 impl Host for Notes {
     fn seconds(&self) -> f64 {
-        self.start.elapsed().as_secs_f64()
+        self.looks.set(self.looks.get() + 1);
+        self.start.elapsed().as_secs_f64() + self.hurry * self.looks.get() as f64
     }
 
     fn progress(&self, progress: &Progress) {
@@ -134,10 +140,10 @@ fn a_cancelled_run_keeps_what_it_learnt_and_goes_on_elsewhere() {
     let checkpoint = notes.checkpoints.borrow().last().cloned().unwrap();
 
     let mut other = sample();
-    let refused = block_on(other.restore(&checkpoint)).unwrap_err();
+    let refused = block_on(other.restore(&checkpoint, &Notes::new())).unwrap_err();
     assert!(refused.message().contains("another cut"), "{refused}");
     block_on(other.cut(&half(), &Notes::new())).unwrap();
-    block_on(other.restore(&checkpoint)).unwrap();
+    block_on(other.restore(&checkpoint, &Notes::new())).unwrap();
     let model = |s: &Session| s.export(Which::Tuned, Unproved::Refuse, "").unwrap().model;
     assert_eq!(model(&session), model(&other), "the restored weights are the stopped run's");
     let rest = block_on(other.tune(&TuneOptions { resume: true, ..tuning(12) }, &Notes::new())).unwrap();
@@ -149,7 +155,7 @@ fn a_cancelled_run_keeps_what_it_learnt_and_goes_on_elsewhere() {
 #[test]
 fn a_paused_run_waits() {
     let mut session = sample();
-    let notes = Notes { pause_at: Some((LOOKS + 2, session.control())), ..Notes::new() };
+    let notes = Notes { pause_at: Some((LOOKS / 2 + 2, session.control())), ..Notes::new() };
     let summary = block_on(session.tune(&tuning(4), &notes)).unwrap();
     assert_eq!((summary.steps, summary.finished, notes.idle.get()), (4, true, 3));
 }
@@ -287,5 +293,53 @@ fn plans_in_any_order_are_those_of_a_new_session() {
         let wanted = options(criterion, ratio, lock);
         let (kept, new) = (one.plan(&wanted).unwrap(), open().plan(&wanted).unwrap());
         assert_eq!(format!("{kept:?}"), format!("{new:?}"), "{criterion} {ratio}");
+    }
+}
+
+/// The teacher is asked only where it has learnt what the labels say, and a run says why.
+#[test]
+fn what_is_learnt_follows_the_uncut_model() {
+    let mut session = sample();
+    block_on(session.cut(&half(), &Notes::new())).unwrap();
+    let summary = block_on(session.tune(&tuning(2), &Notes::new())).unwrap();
+    let look = summary.teacher.unwrap();
+    assert_eq!(summary.loss_kind, Some(LossKind::Distill));
+    assert!(look.loss < 0.5 && (look.guessing - 10_f64.ln()).abs() < 1e-12, "{look:?}");
+    // Somebody's choice is followed without a look.
+    let rules = Rules { loss: LossKind::CrossEntropy, ..Rules::default() };
+    let plain = block_on(session.tune(&TuneOptions { rules, ..tuning(2) }, &Notes::new())).unwrap();
+    assert_eq!((plain.loss_kind, plain.teacher), (Some(LossKind::CrossEntropy), None));
+    // A network of which hardly anything is left has nothing to teach.
+    let mut blank = sample();
+    let kind = MaskKind::LnStructured { amount: Amount::Share(0.95), n: "1".parse().unwrap(), dim: None };
+    blank.mask(&[MaskStep { kind, tensors: Vec::new() }]).unwrap();
+    block_on(blank.cut(&PlanOptions::new(Target::Ratio(0.1)), &Notes::new())).unwrap();
+    let summary = block_on(blank.tune(&tuning(2), &Notes::new())).unwrap();
+    assert_eq!(summary.loss_kind, Some(LossKind::CrossEntropy), "{:?}", summary.teacher);
+    assert!(summary.teacher.is_some_and(|look| look.loss > 1.9));
+}
+
+/// From every checkpoint, with stages of recovery ahead and epochs judged between, the same bytes come out.
+#[test]
+fn a_fine_tune_that_was_broken_off_ends_as_one_in_a_piece() {
+    let recovery = Recovery { stages: vec![Stage::Bias, Stage::Lstsq], images: 64 };
+    let rules = Rules { optimizer: lopper_pipeline::OptimizerKind::AdamW, ..Rules::default() };
+    let options = TuneOptions { epochs: 3, learning_rate: 1e-3, batch: 256, recovery, rules, ..TuneOptions::default() };
+    let mut whole = sample();
+    block_on(whole.cut(&half(), &Notes::new())).unwrap();
+    let notes = Notes { hurry: 0.45, ..Notes::new() };
+    let told = block_on(whole.tune(&options, &notes)).unwrap();
+    let files = |s: &Session| s.export(Which::Tuned, Unproved::Refuse, "").unwrap();
+    let kept = notes.checkpoints.take();
+    assert!(kept.len() >= 4, "{}", kept.len());
+    for at in [0, kept.len() / 2, kept.len() - 2, kept.len() - 1] {
+        let mut other = sample();
+        block_on(other.cut(&half(), &Notes::new())).unwrap();
+        block_on(other.restore(&kept[at], &Notes::new())).unwrap();
+        let end = block_on(other.tune(&TuneOptions { resume: true, ..options.clone() }, &Notes::new())).unwrap();
+        assert_eq!((end.best_epoch, end.validation_top1), (told.best_epoch, told.validation_top1), "{at}");
+        assert_eq!((end.before_top1, end.stages.len(), end.teacher), (told.before_top1, 2, told.teacher), "{at}");
+        assert_eq!(files(&other).model, files(&whole).model, "{at}");
+        assert_eq!(files(&other).recipe, files(&whole).recipe, "{at}");
     }
 }

@@ -9,8 +9,8 @@ mod seeing;
 
 use js_sys::{Float32Array, Function, Uint8Array};
 use lopper_pipeline::{
-    Bytes, Code, Control, Criterion, DeviceChoice, Error, HostTensor, PlanOptions, Recipe, Result, ScoreOptions,
-    Sensitivity, Session, Source, Unproved, Which,
+    Bytes, Code, Control, Criterion, DeviceChoice, Error, HostTensor, PlanOptions, PruneTrainRecipe, Recipe, Result,
+    ScoreOptions, Sensitivity, Session, Source, Unproved, Which,
 };
 use page::Page;
 use serde::de::DeserializeOwned;
@@ -54,6 +54,13 @@ struct SweepAsk {
 struct BudgetAsk {
     plan: PlanOptions,
     macs: f64,
+}
+
+/// A method of pruning and training together, and what is to go.
+#[derive(Deserialize)]
+struct PruneTrainAsk {
+    method: PruneTrainRecipe,
+    cut: PlanOptions,
 }
 
 #[wasm_bindgen]
@@ -239,6 +246,21 @@ impl Lopper {
         self.in_steps(async |session, page| text(&session.tune(&parsed(&options)?, page).await?)).await
     }
 
+    /// Prunes and trains what was opened: `{"method", "cut"}`, a preset with its changes and what is to go. What it ended with.
+    pub async fn prune_train(&self, options: &str) -> Answer<String> {
+        let ask = parsed::<PruneTrainAsk>(options);
+        self.in_steps(async |session, page| {
+            let ask = ask?;
+            text(&session.prune_train(&ask.method.options(&ask.cut)?, page).await?)
+        })
+        .await
+    }
+
+    /// Goes on pruning and training from the restored checkpoint.
+    pub async fn resume_prune_train(&self) -> Answer<String> {
+        self.in_steps(async |session, page| text(&session.resume_prune_train(page).await?)).await
+    }
+
     /// One of the three models as a file, if its cut was proved or could not be in a page. A large one has a second file, which it
     /// calls `beside`. `sink` takes whether a piece is of that file, and its bytes; pieces come in the order of the files' bytes.
     pub fn model(&self, which: &str, beside: &str, sink: &Function) -> Answer<()> {
@@ -277,9 +299,9 @@ impl Lopper {
         .await
     }
 
-    /// Takes a checkpoint of a fine-tune of the present cut.
-    pub async fn restore(&self, bytes: Vec<u8>) -> Answer<()> {
-        self.in_steps(async |session, _| session.restore(&bytes).await).await
+    /// Takes a checkpoint of a fine-tune of the present cut, or of pruning and training together: what is in it.
+    pub async fn restore(&self, bytes: Vec<u8>) -> Answer<String> {
+        self.in_steps(async |session, page| text(&session.restore(&bytes, page).await?)).await
     }
 }
 

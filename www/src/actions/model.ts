@@ -78,6 +78,10 @@ function forgetTune(): void {
   store.tuneProgress.value = undefined;
   store.lossPoints.value = [];
   store.stages.value = [];
+  store.history.value = [];
+  store.held.value = [];
+  store.learnt.value = undefined;
+  store.isTogether.value = false;
   store.beforeStages.value = null;
   store.checkpoint.value = undefined;
 }

@@ -7,7 +7,6 @@ import * as store from '../store.js';
 import { text } from '../strings.js';
 import { fileName, save } from './download.js';
 import { setNormalize } from './model.js';
-import { lossOf } from './run.js';
 import { client, notify } from './session.js';
 import { set } from './settings.js';
 
@@ -15,8 +14,8 @@ import { set } from './settings.js';
 const SETTLE_MS = 400;
 
 const tunes = (own: store.Settings): boolean => {
-  const { recover, epochs, learningRate, batch, distill } = store.DEFAULTS;
-  const same = own.recover.length === recover.length && own.epochs === epochs && own.learningRate === learningRate && own.batch === batch && own.distill === distill;
+  const { recover, epochs, learningRate, batch, loss } = store.DEFAULTS;
+  const same = own.recover.length === recover.length && own.epochs === epochs && own.learningRate === learningRate && own.batch === batch && own.loss === loss;
   return store.tune.value !== 'none' || !same;
 };
 
@@ -24,13 +23,15 @@ const tunes = (own: store.Settings): boolean => {
 export function recipeOf(plan: PlanOptions, own: store.Settings, tuned: boolean): Recipe {
   const looks = needsOf(own.criterion) !== 'weights';
   const normalize = store.normalize.value;
-  const { recover, epochs, learningRate, batch, seed, distill } = own;
+  const { recover, epochs, learningRate, batch, seed, loss } = own;
+  const together = own.together && store.together.value;
+  if (together) return { version: 1, cut: plan, data: { normalize, seed }, prune_train: together };
   return {
     version: 1,
     cut: plan,
     ...(looks ? { score: store.SCORE_IMAGES } : {}),
     ...(tuned || looks || normalize !== store.DEFAULT_NORMALIZE ? { data: { normalize, seed } } : {}),
-    ...(tuned ? { tune: { epochs, learning_rate: learningRate, batch, seed, resume: false, recover, loss: lossOf(distill) } } : {}),
+    ...(tuned ? { tune: { epochs, learning_rate: learningRate, batch, seed, resume: false, recover, loss } } : {}),
   };
 }
 
@@ -52,7 +53,7 @@ function control(target: Target): { targetKind: store.TargetKind; amount: number
 
 /** Puts the controls where a recipe has them. */
 export function follow(found: Recipe): void {
-  const { cut, data, tune } = found;
+  const { cut, data, tune, prune_train } = found;
   const target = cut && control(cut.target);
   if (cut && !target) {
     notify('bad', text.recipe.onlyCommandLine);
@@ -80,7 +81,14 @@ export function follow(found: Recipe): void {
         schedule: cut.schedule,
         seed: cut.seed,
       }),
-      ...(tune && { recover: tune.recover ?? [], epochs: tune.epochs, learningRate: tune.learning_rate, batch: tune.batch, distill: tune.loss !== 'cross-entropy' }),
+      ...(tune && { recover: tune.recover ?? [], epochs: tune.epochs, learningRate: tune.learning_rate, batch: tune.batch, loss: tune.loss ?? 'auto' }),
+      ...(prune_train && {
+        together: prune_train.preset,
+        short: prune_train.short,
+        epochsBefore: prune_train.epochs ?? null,
+        epochsAfter: prune_train.tune_epochs ?? null,
+        batchTogether: prune_train.batch ?? null,
+      }),
     });
   });
   if (data && data.normalize !== store.normalize.value) void setNormalize(data.normalize);
@@ -138,11 +146,11 @@ export async function commandLine(wanted = recipe.value): Promise<string> {
   if (!wanted) return '';
   const words = ['lopper', 'run', await compactOf(wanted), store.model.value?.summary.name ?? 'model.onnx'];
   words.push('-o', fileName('model'), '--report', fileName('report'));
-  if (wanted.tune || wanted.score) {
+  if (wanted.tune || wanted.score || wanted.prune_train) {
     const own = store.dataSource.value?.kind === 'files' ? store.data.value?.name : undefined;
     words.push('--data', own ?? text.recipe.imagesFile);
   }
-  if (wanted.tune) words.push('--device', 'auto');
+  if (wanted.tune || wanted.prune_train) words.push('--device', 'auto');
   return words.map(quoted).join(' ');
 }
 

@@ -27,7 +27,8 @@ export async function reopen(client: Client): Promise<string[]> {
   }
 
   store.scored.value = undefined;
-  if (store.cut.value) {
+  // The cut of pruning and training together comes back with its checkpoint.
+  if (store.cut.value && !store.isTogether.value) {
     await client.call('cut', store.cut.value.options);
     back.push(text.recovery.cut);
   }
@@ -35,7 +36,8 @@ export async function reopen(client: Client): Promise<string[]> {
   const checkpoint = store.checkpoint.value;
   if (checkpoint) {
     // The page keeps its copy: this worker may end too.
-    await client.call('restore', { bytes: checkpoint.slice() });
+    const resumed = await client.call('restore', { bytes: checkpoint.slice() });
+    if (resumed.cut && store.tune.value === 'broken') store.tune.value = resumed.finished ? 'finished' : 'stopped';
     back.push(text.recovery.checkpoint);
   }
   return back;

@@ -1,9 +1,12 @@
 /** Evaluating and fine-tuning. */
 
 import { batch } from '@preact/signals';
-import type { Progress, TuneOptions, Which } from '../protocol.js';
+import type { Progress, StageNote, TogetherSummary, Which } from '../protocol.js';
 import * as store from '../store.js';
+import { keepEnd } from './kept.js';
+import { forgetCut } from './model.js';
 import { client, runTask } from './session.js';
+import { tellEnd } from './tell.js';
 
 export async function evaluate(which: Which): Promise<boolean> {
   const evaluation = await runTask(
@@ -35,46 +38,80 @@ export async function evaluateAll(): Promise<void> {
 
 function onTuneProgress(progress: Progress): void {
   if (progress.task === 'recover') store.stage.value = progress;
+  if (progress.task === 'stage') onStage(progress);
   if (progress.task !== 'tune') return;
-  store.stage.value = undefined;
+  const { step, loss, validation_top1, stretch } = progress;
+  const uncut = store.model.value?.summary.macs ?? 0;
   batch(() => {
+    store.stage.value = undefined;
     store.tuneProgress.value = progress;
-    store.lossPoints.value = [
-      ...store.lossPoints.value,
-      { step: progress.step, loss: progress.loss, validation: progress.validation_top1 },
-    ];
+    const point: store.LossPoint = {
+      step: stretch?.taken ?? step,
+      loss,
+      validation: validation_top1,
+      macs: stretch && uncut > 0 ? stretch.macs / uncut : null,
+    };
+    store.lossPoints.value = [...store.lossPoints.value, point];
   });
 }
 
-/** The loss by its name in a recipe. */
-export const lossOf = (distill: boolean): TuneOptions['loss'] => (distill ? 'distill' : 'cross-entropy');
+/** Notes a stage of pruning and training together; its accuracy stands where the curve has come to. */
+function onStage({ task: _, ...note }: StageNote & { task: 'stage' }): void {
+  store.history.value = [...store.history.value, note];
+  const last = store.lossPoints.value.at(-1);
+  if (last && note.validation_top1 !== null) {
+    store.lossPoints.value = [...store.lossPoints.value.slice(0, -1), { ...last, validation: note.validation_top1 }];
+  }
+}
 
-/** Fine-tunes the cut model. `resume`: goes on from the last checkpoint. */
-export async function fineTune(resume = false): Promise<boolean> {
-  const { epochs, learningRate, batch: images, seed, recover, distill } = store.settings.value;
-  // A checkpoint lies behind the stages.
-  const stages = resume ? [] : recover;
-  const options = { epochs, learning_rate: learningRate, batch: images, seed, resume, recover: stages, loss: lossOf(distill) };
+/** What a training that begins anew forgets. */
+function forgetTraining(): void {
+  store.lossPoints.value = [];
+  store.stages.value = [];
+  store.history.value = [];
+  store.held.value = [];
+  store.beforeStages.value = null;
+  store.learnt.value = undefined;
+  store.checkpoint.value = undefined;
+}
+
+function beginTraining(resume: boolean): void {
   batch(() => {
-    if (!resume) {
-      store.lossPoints.value = [];
-      store.stages.value = [];
-      store.beforeStages.value = null;
-      store.checkpoint.value = undefined;
-    }
+    if (!resume) forgetTraining();
     store.tuneProgress.value = undefined;
     store.tune.value = 'running';
     const { tuned: _, ...others } = store.evaluations.value;
     store.evaluations.value = others;
   });
-  const summary = await runTask('tune', () => client.call('tune', options, { progress: onTuneProgress }));
+}
+
+/** Gives the engine the last checkpoint, if it does not hold it already. What is beyond it is trained again, and drawn again. */
+async function restore(): Promise<void> {
+  const checkpoint = store.checkpoint.value;
+  if (!checkpoint) return;
+  const { steps } = await client.call('restore', { bytes: checkpoint.slice() });
+  if (!store.isTogether.value) store.lossPoints.value = store.lossPoints.value.filter(({ step }) => step <= steps[0]);
+}
+
+/** Fine-tunes the cut model. `resume`: goes on from the last checkpoint. */
+export async function fineTune(resume = false): Promise<boolean> {
+  const { epochs, learningRate, batch: images, seed, recover, loss } = store.settings.value;
+  const options = { epochs, learning_rate: learningRate, batch: images, seed, resume, recover, loss };
+  beginTraining(resume);
+  store.isTogether.value = false;
+  const summary = await runTask('tune', async () => {
+    if (resume) await restore();
+    return client.call('tune', options, { progress: onTuneProgress });
+  });
   store.stage.value = undefined;
   if (summary) {
-    store.tune.value = summary.finished ? 'finished' : 'stopped';
-    if (!resume) {
+    batch(() => {
+      store.tune.value = summary.finished ? 'finished' : 'stopped';
       store.stages.value = summary.stages;
       store.beforeStages.value = summary.before_top1;
-    }
+      store.learnt.value = summary;
+    });
+    ended(summary.finished);
   } else if (store.engine.value.state === 'ready') store.tune.value = 'none';
   return summary?.finished ?? false;
 }
@@ -83,4 +120,44 @@ export async function fineTune(resume = false): Promise<boolean> {
 export async function fineTuneAndEvaluate(resume = false): Promise<void> {
   await fineTune(resume);
   if (store.result.value === 'tuned' && store.evaluations.value.original) await evaluate('tuned');
+}
+
+/** Prunes and trains together, from what was opened. */
+export async function pruneTrain(): Promise<boolean> {
+  const [method, cut] = [store.together.value, store.planOptions.value];
+  if (!method || !cut || store.busy.value) return false;
+  forgetCut();
+  await train(() => client.call('pruneTrain', { method, cut }, { progress: onTuneProgress }), false);
+  return store.tune.value === 'finished';
+}
+
+/** Goes on with it from the last checkpoint. */
+export async function goOnTogether(): Promise<void> {
+  await train(async () => {
+    await restore();
+    return client.call('resumePruneTrain', null, { progress: onTuneProgress });
+  }, true);
+}
+
+async function train(work: () => Promise<TogetherSummary>, resume: boolean): Promise<void> {
+  beginTraining(resume);
+  store.isTogether.value = true;
+  const summary = await runTask('train', work);
+  const options = store.planOptions.value;
+  if (summary && options) {
+    batch(() => {
+      store.cut.value = { options, summary: summary.cut };
+      store.tune.value = summary.finished ? 'finished' : 'stopped';
+      store.history.value = summary.stages;
+      store.held.value = summary.held;
+    });
+    ended(summary.finished);
+    if (store.evaluations.value.original) await evaluate('tuned');
+  } else if (store.engine.value.state === 'ready') store.tune.value = store.checkpoint.value ? 'broken' : 'none';
+}
+
+/** Keeps the end of a run, and tells of it. */
+function ended(finished: boolean): void {
+  keepEnd();
+  if (finished) tellEnd();
 }

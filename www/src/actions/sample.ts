@@ -3,7 +3,7 @@
 import { batch } from '@preact/signals';
 import * as store from '../store.js';
 import { adopt, adoptData, makeCut, scoreImages } from './model.js';
-import { evaluate, fineTune } from './run.js';
+import { evaluate, fineTune, pruneTrain } from './run.js';
 import { clearNotices, client, runTask } from './session.js';
 import { set } from './settings.js';
 
@@ -32,7 +32,7 @@ export async function trySample(): Promise<void> {
     ['evaluate_original', () => evaluate('original')],
     ['cut', cutSample],
     ['evaluate_cut', () => evaluate('cut')],
-    ['tune', () => fineTune()],
+    ['tune', () => (store.settings.value.together ? pruneTrain() : fineTune())],
     ['evaluate_tuned', () => evaluate('tuned')],
   ];
   for (const [stage, work] of stages) {

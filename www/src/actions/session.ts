@@ -6,6 +6,7 @@ import type { DeviceChoice, Progress, Which } from '../protocol.js';
 import { fetchViews } from '../lazy.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { keep } from './kept.js';
 import { reopen } from './reopen.js';
 
 /** After this long without an answer to "stop", the worker is ended and started again. */
@@ -14,6 +15,7 @@ const STOP_PATIENCE_MS = 4000;
 export const client = new Client({
   checkpoint: (bytes) => {
     store.checkpoint.value = bytes;
+    keep(bytes);
   },
   died: (message) => {
     // During a recovery its own `await` fails; one that runs must not start another.
@@ -88,7 +90,7 @@ export function setPaused(paused: boolean): void {
   const running = store.task.value;
   if (!running) return;
   store.task.value = { ...running, paused };
-  if (running.name === 'tune') store.tune.value = paused ? 'paused' : 'running';
+  if (running.name === 'tune' || running.name === 'train') store.tune.value = paused ? 'paused' : 'running';
   client.control(paused ? 'pause' : 'resume');
 }
 
@@ -128,7 +130,7 @@ export async function recover(why: string): Promise<void> {
     store.task.value = { name: 'recover', which: undefined, done: 0, total: 0, paused: false, stopping: false };
     store.sampleStage.value = undefined;
     // What was tuned lives on in the checkpoint only.
-    if (store.tune.value !== 'none') store.tune.value = store.checkpoint.value ? 'stopped' : 'none';
+    if (store.tune.value !== 'none') store.tune.value = store.checkpoint.value ? (store.isTogether.value ? 'broken' : 'stopped') : 'none';
   });
   try {
     const version = await client.start();

@@ -3,6 +3,7 @@
 import { criteria } from './en/criteria.js';
 import { seeing } from './en/seeing.js';
 import { tour } from './en/tour.js';
+import { training } from './en/training.js';
 import type { TaskName, TargetKind, SampleStage } from '../store.js';
 import type { Normalizer, Reduction, Role, Schedule, Scope, Stage, Which } from '../protocol.js';
 
@@ -23,6 +24,7 @@ const tasks: Record<TaskName, string> = {
   silent: 'Looking for silent channels',
   zeros: 'Timing',
   tune: 'Fine-tuning',
+  train: 'Pruning and training',
   device: 'Checking the device',
   export: 'Writing the file',
   recover: 'Starting the engine again',
@@ -384,13 +386,13 @@ export const en = {
     perImage: 'per image',
     waiting: 'not evaluated yet',
   },
+  ...training,
   tune: {
     lead: 'Trains the cut model on your training images. The original is not touched.',
     needs: 'Make a cut and add labelled images first.',
     epochs: 'Epochs',
     learningRate: 'Learning rate',
     batch: 'Batch',
-    distill: ['Learn from the uncut model', 'Its answers count beside the labels: good where it was trained on images like these'],
     start: 'Fine-tune',
     again: 'Fine-tune again',
     repair: 'Repair',

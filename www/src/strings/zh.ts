@@ -5,6 +5,7 @@ import type { Strings } from './en.js';
 import { criteria } from './zh/criteria.js';
 import { seeing } from './zh/seeing.js';
 import { tour } from './zh/tour.js';
+import { training } from './zh/training.js';
 
 const list = (words: readonly string[]): string =>
   words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join('、')}和${words.at(-1) ?? ''}`;
@@ -34,6 +35,7 @@ export const zh: Strings = {
     silent: '正在查找失活的通道',
     zeros: '正在计时',
     tune: '正在微调',
+    train: '正在边剪边训',
     device: '正在检查设备',
     export: '正在写出文件',
     recover: '正在重新启动引擎',
@@ -368,13 +370,13 @@ export const zh: Strings = {
     perImage: '每幅图像',
     waiting: '尚未评估',
   },
+  ...training,
   tune: {
     lead: '用你的训练图像训练剪后的模型。原模型不受影响。',
     needs: '请先剪枝并添加带标签的图像。',
     epochs: '轮数',
     learningRate: '学习率',
     batch: '批大小',
-    distill: ['向未剪的模型学习', '除标签外也参考它的输出：若它就是在类似图像上训练的，效果好'],
     start: '微调',
     again: '再次微调',
     repair: '修复',

@@ -67,7 +67,7 @@ function DropZone() {
 /** Progress for ears: every quarter, not every step. */
 function Spoken() {
   const running = store.task.value;
-  const tune = running?.name === 'tune' ? store.tuneProgress.value : undefined;
+  const tune = running?.name === 'tune' || running?.name === 'train' ? store.tuneProgress.value : undefined;
   const done = tune ? tune.step : (running?.done ?? 0);
   const total = tune ? tune.steps : (running?.total ?? 0);
   const quarter = total > 0 ? Math.floor((done / total) * 4) * 25 : 0;

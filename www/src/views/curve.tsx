@@ -21,6 +21,7 @@ function columns(points: readonly LossPoint[]): uPlot.AlignedData {
     points.map((point) => point.loss),
     smooth,
     points.map((point) => (point.validation === null ? null : point.validation * 100)),
+    points.map((point) => (point.macs === null ? null : point.macs * 100)),
   ];
 }
 
@@ -48,11 +49,12 @@ function options(host: HTMLElement, size: { width: number; height: number }, ste
         spanGaps: true,
         points: { show: true, size: 7, fill: colour(host, 'cut') },
       },
+      { scale: 'accuracy', stroke: colour(host, 'quiet'), width: 1.5, dash: [2, 3], points: { show: false } },
     ],
   };
 }
 
-/** The loss while it falls, and the accuracy on the validation images at the end of each epoch. */
+/** The loss while it falls, the accuracy on the validation images now and then, and what is left of a network that shrinks. */
 export function Curve(props: { points: readonly LossPoint[]; steps: number }) {
   const { points, steps } = props;
   const data = useMemo(() => columns(points), [points]);
@@ -62,6 +64,7 @@ export function Curve(props: { points: readonly LossPoint[]; steps: number }) {
         <span class="key key-loss">{text.tune.loss}</span>
         <span class="key key-smooth">{text.tune.lossSmooth}</span>
         <span class="key key-validation">{text.tune.validation}</span>
+        {points.some(({ macs }) => macs !== null) && <span class="key key-macs">{text.together.macs}</span>}
       </figcaption>
       <Plot
         label={text.tune.curve}

@@ -1,5 +1,7 @@
+import { forgetKept, goOnWithKept } from '../actions/kept.js';
 import { take } from '../actions/model.js';
 import { trySample } from '../actions/sample.js';
+import * as format from '../format.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { begun, startTour } from '../tour/state.js';
@@ -62,6 +64,31 @@ function EngineLine() {
   );
 }
 
+/** A run that was broken off: on with it, or away. */
+function Kept(props: { ready: boolean }) {
+  const run = store.kept.value;
+  if (!run) return null;
+  const { model, share, saved, finished, data } = run.note;
+  const when = format.ago(Date.now() - saved);
+  return (
+    <section class="kept" aria-labelledby="kept-title">
+      <h2 id="kept-title">{text.kept.title}</h2>
+      <p>
+        {finished ? text.kept.done(model, when) : text.kept.run(model, format.percent(share), when)} {text.kept.more}{' '}
+        {!data.sample && text.kept.needs(data.name)}
+      </p>
+      <div class="actions">
+        <button type="button" class="button" disabled={!props.ready} onClick={() => void goOnWithKept()}>
+          {finished ? text.kept.open : text.kept.goOn}
+        </button>
+        <button type="button" class="button link" onClick={() => void forgetKept()}>
+          {text.kept.forget}
+        </button>
+      </div>
+    </section>
+  );
+}
+
 export function Landing() {
   const ready = store.engine.value.state === 'ready' && !store.busy.value;
   return (
@@ -94,6 +121,7 @@ export function Landing() {
           </div>
           <p class="hint">{text.landing.sampleMore}</p>
           <p class="hint">{text.tour.lead}</p>
+          <Kept ready={ready} />
           <EngineLine />
         </div>
         <Picture />

@@ -1,14 +1,16 @@
 import { fineTuneAndEvaluate } from '../actions/run.js';
 import { setPaused } from '../actions/session.js';
 import { set } from '../actions/settings.js';
+import { canNotify, setNotifies } from '../actions/tell.js';
 import * as format from '../format.js';
-import type { TuneProgress } from '../protocol.js';
+import type { TuneLoss, TuneProgress } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-import { NumberField, StopButton } from './controls.js';
+import { NumberField, Segmented, StopButton } from './controls.js';
 import { Curve } from './curve.js';
 import { Recover, RecoverLive, RecoverTable } from './recover.js';
 import { Step } from './step.js';
+import { History, TogetherFields, TogetherIdle, Way } from './together.js';
 
 function Fields() {
   const busy = store.busy.value;
@@ -40,15 +42,36 @@ function Fields() {
         disabled={busy}
         change={(value) => set({ batch: value ?? 1 })}
       />
-      <label class="tick">
-        <input type="checkbox" checked={own.distill} disabled={busy} onChange={() => set({ distill: !own.distill })} />
-        <span>
-          {text.tune.distill[0]}
-          <small>{text.tune.distill[1]}</small>
-        </span>
-      </label>
     </div>
   );
+}
+
+const LOSSES = ['auto', 'distill', 'cross-entropy'] as const;
+
+/** What is learnt. */
+function Teacher() {
+  const { teacher } = text;
+  return (
+    <>
+      <Segmented
+        label={teacher.title}
+        name="loss"
+        value={store.settings.value.loss}
+        options={Object.fromEntries(LOSSES.map((loss) => [loss, teacher.choices[loss]])) as Record<TuneLoss, string>}
+        disabled={store.busy.value}
+        change={(loss) => set({ loss })}
+      />
+      <p class="hint">{teacher.more}</p>
+    </>
+  );
+}
+
+/** What was learnt in the last run, and why. */
+function Learnt() {
+  const { teacher, loss_kind } = store.learnt.value ?? {};
+  if (!teacher) return null;
+  const words = loss_kind === 'distill' ? text.teacher.learnt : text.teacher.not;
+  return <p class="hint">{words(format.fixed(teacher.loss, 2), format.fixed(teacher.guessing, 2))}</p>;
 }
 
 function Meter(props: { name: string; value: string }) {
@@ -61,11 +84,13 @@ function Meter(props: { name: string; value: string }) {
 }
 
 function Live(props: { progress: TuneProgress }) {
-  const { step, steps, epoch, epochs, loss, learning_rate, eta } = props.progress;
+  const { step, steps, epoch, epochs, loss, learning_rate, eta, stretch } = props.progress;
   return (
     <>
       <progress value={step} max={steps} aria-label={text.tasks.tune} />
       <dl class="meters">
+        {stretch && <Meter name={text.together.now} value={text.together.what(stretch.what)} />}
+        {stretch && <Meter name={text.card.macs} value={format.count(stretch.macs)} />}
         <Meter name={text.tune.epoch} value={`${epoch} / ${epochs}`} />
         <Meter name={text.tune.step} value={`${format.exactly(step)} / ${format.exactly(steps)}`} />
         <Meter name={text.tune.loss} value={format.fixed(loss, 3)} />
@@ -85,6 +110,16 @@ function Running() {
         {paused ? text.tune.goOn : text.tune.pause}
       </button>
       <StopButton />
+      {canNotify() && (
+        <label class="tick">
+          <input
+            type="checkbox"
+            checked={store.notifies.value}
+            onChange={(event) => void setNotifies(event.currentTarget.checked)}
+          />
+          <span>{text.tell.ask}</span>
+        </label>
+      )}
       {paused && <p class="hint">{text.tune.paused}</p>}
     </div>
   );
@@ -108,7 +143,7 @@ function Idle() {
       >
         {epochs === 0 ? repair : train}
       </button>
-      {state === 'stopped' && store.checkpoint.value && (
+      {state === 'stopped' && store.checkpoint.value && !store.isTogether.value && (
         <button type="button" class="button" disabled={busy} onClick={() => void fineTuneAndEvaluate(true)}>
           {text.tune.resume}
         </button>
@@ -119,26 +154,44 @@ function Idle() {
   );
 }
 
-export function TuneStep() {
-  const ready = store.data.value?.labelled === true && store.cut.value !== undefined;
-  const state = store.tune.value;
-  const running = store.task.value?.name === 'tune';
+function Body(props: { running: boolean }) {
   const progress = store.tuneProgress.value;
-  if (!ready) return <Step id="tune" state="waiting" note={text.tune.needs} />;
+  const together = store.settings.value.together !== null;
+  const points = store.lossPoints.value;
+  return (
+    <>
+      {store.tune.value === 'none' && !together && <p class="lead">{text.tune.lead}</p>}
+      <Way />
+      {together ? <TogetherFields /> : <Recover />}
+      {!together && <Fields />}
+      {!together && <Teacher />}
+      <RecoverTable />
+      <Learnt />
+      {points.length > 1 && <Curve points={points} steps={progress?.stretch ? 0 : (progress?.steps ?? 0)} />}
+      <History />
+      {props.running && <RecoverLive />}
+      {props.running && progress && <Live progress={progress} />}
+      {props.running ? <Running /> : together ? <TogetherIdle /> : <Idle />}
+    </>
+  );
+}
+
+export function TuneStep() {
+  const together = store.settings.value.together !== null;
+  const ready = store.data.value?.labelled === true && (together || store.cut.value !== undefined);
+  const state = store.tune.value;
+  const running = store.task.value?.name === 'tune' || store.task.value?.name === 'train';
+  const progress = store.tuneProgress.value;
+  const note = state === 'finished' && progress;
+  const steps = note && (store.isTogether.value ? (progress.stretch?.taken ?? 0) : progress.steps);
   return (
     <Step
       id="tune"
-      state={state === 'finished' || state === 'stopped' ? 'done' : 'open'}
-      note={state === 'finished' && progress ? text.tune.done(format.exactly(progress.steps), format.seconds(progress.seconds)) : undefined}
+      state={!ready ? 'waiting' : state === 'finished' || state === 'stopped' ? 'done' : 'open'}
+      note={!ready ? text.tune.needs : note ? text.tune.done(format.exactly(steps || 0), format.seconds(progress.seconds)) : undefined}
     >
-      {state === 'none' && <p class="lead">{text.tune.lead}</p>}
-      <Recover />
-      <Fields />
-      <RecoverTable />
-      {store.lossPoints.value.length > 1 && <Curve points={store.lossPoints.value} steps={progress?.steps ?? 0} />}
-      {running && <RecoverLive />}
-      {running && progress && <Live progress={progress} />}
-      {running ? <Running /> : <Idle />}
+      {ready && <Body running={running} />}
+      {!ready && store.data.value?.labelled && <Way />}
     </Step>
   );
 }

@@ -68,6 +68,12 @@ pub struct PruneTrain {
     /// Rounds of iterative.
     #[arg(long, value_name = "N")]
     pub rounds: Option<usize>,
+    /// Keep the run in FILE every few seconds, so that --resume can go on from there.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Go on from --checkpoint with the same arguments; the end is the same as without the break.
+    #[arg(long, requires = "checkpoint")]
+    pub resume: bool,
     /// Images a step.
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,

@@ -48,3 +48,13 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
     println!("{text}");
     Ok(())
 }
+
+/// Refuses to go on with other settings than the checkpoint's.
+fn same_settings(path: &Path, same: bool) -> Result<()> {
+    if same {
+        return Ok(());
+    }
+    let what =
+        format!("{} is of a run with other settings: give the same arguments, or leave --resume out", path.display());
+    Err(Error::new(Code::Usage, what))
+}

@@ -1,12 +1,13 @@
 //! `lopper prune-train`
 
-use super::{open, print_json, write_model};
+use super::{open, print_json, same_settings, write_model};
 use crate::args::PruneTrain;
 use crate::files;
 use crate::table::{Table, count};
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    Code, DataOptions, DeviceInfo, Error, Method, PruneTrainOptions, PruneTrainSummary, Result, Target, Which, block_on,
+    Code, DataOptions, DeviceInfo, Error, PlanOptions, PruneTrainOptions, PruneTrainRecipe, PruneTrainSummary, Result,
+    Target, Which, block_on,
 };
 use serde::Serialize;
 
@@ -22,17 +23,25 @@ struct Outcome<'a> {
 pub fn run(args: &PruneTrain) -> Result<()> {
     let options = options(args)?;
     files::guard(&args.output, &[&args.model, &args.data], args.force)?;
-    for extra in [&args.report, &args.before, &args.after].into_iter().flatten() {
+    for extra in [&args.report, &args.before, &args.after, &args.checkpoint].into_iter().flatten() {
         files::guard(extra, &[&args.model, &args.data, &args.output], false)?;
     }
     let mut session = open(&args.model)?;
-    let terminal = Terminal::new();
+    let terminal = Terminal::keeping(args.checkpoint.as_deref());
     let device = block_on(session.device(args.device))?;
     let data =
         DataOptions { normalize: args.normalize.clone(), seed: args.seed, validation: Some(0.1), test: Some(0.0) };
     block_on(session.load_data(&files::name(&args.data), files::images(&args.data)?, &data, &terminal))
         .map_err(|e| e.at(args.data.display()))?;
-    let summary = block_on(session.prune_train(&options, &terminal))?;
+    let summary = match args.checkpoint.as_deref().filter(|_| args.resume) {
+        Some(path) => {
+            let resumed =
+                block_on(session.restore(&files::read(path)?, &terminal)).map_err(|e| e.at(path.display()))?;
+            same_settings(path, resumed.prune_train.as_ref() == Some(&options))?;
+            block_on(session.resume_prune_train(&terminal))?
+        }
+        None => block_on(session.prune_train(&options, &terminal))?,
+    };
     terminal.clear();
     write_model(&session, Which::Tuned, &args.model, &args.output)?;
     for (which, path) in [(Which::Original, &args.before), (Which::Cut, &args.after)] {
@@ -55,47 +64,23 @@ pub fn run(args: &PruneTrain) -> Result<()> {
 fn options(args: &PruneTrain) -> Result<PruneTrainOptions> {
     let target = args.ratio.map(Target::Ratio).or(args.macs.map(Target::Macs)).or(args.params.map(Target::Parameters));
     let target = target.ok_or_else(|| Error::new(Code::Usage, "give one of --ratio, --macs and --params"))?;
-    let mut o = PruneTrainOptions::preset(&args.preset, args.short, target)?;
-    let set = |slot: &mut f64, given: Option<f64>| *slot = given.unwrap_or(*slot);
-    set(&mut o.sparse.epochs, args.epochs);
-    set(&mut o.tune.epochs, args.tune_epochs);
-    set(&mut o.sparse.rate, args.lr);
-    set(&mut o.tune.rate, args.tune_lr);
-    let unfit = |what: &str| Err(Error::new(Code::Usage, format!("{} has no {what}", args.preset)));
-    match (&mut o.method, args.strength) {
-        (_, None) => {}
-        (Method::Slimming { strength } | Method::GroupSlimming { strength }, Some(s)) => *strength = s,
-        (Method::GroupLasso { strength, .. }, Some(s)) => *strength = s,
-        (Method::Growing { ceiling, .. }, Some(s)) => *ceiling = s,
-        (Method::GrowingGroup { delta, .. }, Some(s)) => *delta = s,
-        (Method::GateDecorator { penalty, .. }, Some(s)) => *penalty = s,
-        _ => unfit("strength")?,
-    }
-    match (&mut o.method, args.rounds) {
-        (_, None) => {}
-        (Method::Iterative { rounds }, Some(n)) => *rounds = n,
-        _ => unfit("rounds")?,
-    }
-    match &mut o.method {
-        Method::GateDecorator { share, eta, .. } => {
-            set(share, args.share);
-            set(eta, args.eta);
-        }
-        _ if args.share.is_some() => unfit("share")?,
-        _ if args.eta.is_some() => unfit("eta")?,
-        _ => {}
-    }
-    o.batch = args.batch.unwrap_or(o.batch);
-    o.seed = args.seed;
-    o.plan.seed = args.seed;
-    o.plan.locks.clone_from(&args.lock);
-    o.plan.min_ratio = args.min_ratio;
-    o.plan.scope = args.scope.unwrap_or(o.plan.scope);
-    if let Some(criterion) = &args.criterion {
-        o.plan.criterion = criterion.clone();
-    }
-    o.check()?;
-    Ok(o)
+    let recipe = PruneTrainRecipe {
+        preset: args.preset.clone(),
+        short: args.short,
+        epochs: args.epochs,
+        tune_epochs: args.tune_epochs,
+        learning_rate: args.lr,
+        tune_learning_rate: args.tune_lr,
+        strength: args.strength,
+        share: args.share,
+        eta: args.eta,
+        rounds: args.rounds,
+        batch: args.batch,
+        criterion: args.criterion.clone(),
+        scope: args.scope,
+        seed: args.seed,
+    };
+    recipe.options(&PlanOptions { locks: args.lock.clone(), min_ratio: args.min_ratio, ..PlanOptions::new(target) })
 }
 
 fn print(args: &PruneTrain, s: &PruneTrainSummary) {

@@ -1,6 +1,6 @@
 //! `lopper tune`
 
-use super::{open, print_json};
+use super::{open, print_json, same_settings};
 use crate::args::Tune;
 use crate::files;
 use crate::table::count;
@@ -29,18 +29,21 @@ pub fn run(args: &Tune) -> Result<()> {
         learning_rate: args.lr,
         batch: args.batch,
         seed: args.seed,
-        resume: false,
+        resume: args.resume,
         recovery: Recovery { stages: args.recover.clone(), images: args.recover_images },
         rules: rules(args),
     };
     options.check()?;
     files::guard(&args.output, &[&args.model, &args.data], args.force)?;
+    if let Some(checkpoint) = &args.checkpoint {
+        files::guard(checkpoint, &[&args.model, &args.data, &args.output], false)?;
+    }
     let mut session = open(&args.model)?;
     if let Some(original) = &args.original {
         let read = session.compare_with(files::read(original)?, files::Beside::of(original));
         read.map_err(|e| e.at(original.display()))?;
     }
-    let terminal = Terminal::new();
+    let terminal = Terminal::keeping(args.checkpoint.as_deref());
     let device = block_on(session.device(args.device))?;
     let data = DataOptions {
         normalize: args.normalize.clone(),
@@ -50,6 +53,10 @@ pub fn run(args: &Tune) -> Result<()> {
     };
     block_on(session.load_data(&files::name(&args.data), files::images(&args.data)?, &data, &terminal))
         .map_err(|e| e.at(args.data.display()))?;
+    if let Some(path) = args.checkpoint.as_deref().filter(|_| args.resume) {
+        let resumed = block_on(session.restore(&files::read(path)?, &terminal)).map_err(|e| e.at(path.display()))?;
+        same_settings(path, resumed.tune.as_ref() == Some(&TuneOptions { resume: false, ..options.clone() }))?;
+    }
     let summary = match block_on(session.tune(&options, &terminal)) {
         Ok(summary) => summary,
         Err(e) => {
@@ -126,6 +133,10 @@ fn show(summary: &TuneSummary) {
             Stage::BatchNorm => "batchnorm",
         };
         println!("{name:11} {:.1} s{}", stage.seconds, right(stage.validation_top1));
+    }
+    if let Some(look) = &summary.teacher {
+        let learns = if look.has_learnt() { "its answers are learnt" } else { "only the labels are learnt" };
+        println!("uncut       cross-entropy {:.3} where guessing gets {:.3}: {learns}", look.loss, look.guessing);
     }
     println!("steps       {} in {:.1} s", count(summary.steps as u64), summary.seconds);
     if summary.parts > 1 {

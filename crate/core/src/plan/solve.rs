@@ -97,6 +97,12 @@ impl<'a> Planner<'a> {
         Self { gone, ..self }
     }
 
+    /// The same after so many steps, in which these classes have gone.
+    #[must_use]
+    pub fn after_steps(self, steps: usize, gone: HashSet<u32>) -> Self {
+        Self { gone, steps, ..self }
+    }
+
     /// All steps by a criterion that looks at weights only.
     ///
     /// # Errors

@@ -102,6 +102,10 @@ const WORDS: &[&str] = &[
     "warmup",
     "temperature",
     "teacher_share",
+    "prune_train",
+    "preset",
+    "short",
+    "tune_epochs",
 ];
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

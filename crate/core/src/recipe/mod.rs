@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The version of recipes that this program writes and reads.
 pub const VERSION: u32 = 1;
 
-/// What to do with a model, in this order: mask, cut, fine-tune.
+/// What to do with a model, in this order: mask, cut, fine-tune; or prune and train it together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -45,6 +45,9 @@ pub struct Recipe {
     /// How to fine-tune, in the words of whoever trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<Value>,
+    /// How to prune and train together, in the words of whoever trains. The cut then says only what is to go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_train: Option<Value>,
 }
 
 /// How images become a network's input, and which are for what.
@@ -103,6 +106,7 @@ impl Default for Recipe {
             score: None,
             data: None,
             tune: None,
+            prune_train: None,
         }
     }
 }

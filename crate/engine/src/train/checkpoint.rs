@@ -43,12 +43,19 @@ impl Memory {
 }
 
 impl Trainer {
-    /// Everything that a later [`Trainer::restore`] needs to go on as if nothing had happened.
+    /// Everything that a later [`Trainer::restore`] needs to go on as if nothing had happened: beside the [`Memory`] what pulls
+    /// parameters, and what gates were scored so far. Which parameters rest is not in it.
     ///
     /// # Errors
     /// When the device fails.
     pub async fn state(&self) -> Result<Vec<u8>> {
-        let tensors = self.labelled().await?;
+        let mut tensors = self.labelled().await?;
+        tensors.extend(self.pulls().await?);
+        for gate in &self.gates {
+            if let Some(score) = &gate.score {
+                tensors.push((format!("q:{}", gate.parameter.name), score.clone().download().await?));
+            }
+        }
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -95,8 +102,22 @@ impl Trainer {
     /// # Errors
     /// When the bytes are no state of this model; the trainer is unchanged then.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
-        let (steps, tensors) = read(bytes)?;
-        self.remember(Memory { steps, tensors })
+        let (steps, mut tensors) = read(bytes)?;
+        let pulls = self.known_pulls(&mut tensors)?;
+        let device = self.network.device().inner().clone();
+        let mut scores = Vec::with_capacity(self.gates.len());
+        for gate in &self.gates {
+            let score = tensors.remove(&format!("q:{}", gate.parameter.name));
+            let fits = |t: &HostTensor| t.dims == gate.parameter.tensor.dims();
+            if !score.as_ref().is_none_or(fits) {
+                return Err(broken(&format!("the scores of gate {} have another shape", gate.parameter.name)));
+            }
+            scores.push(score.map(|t| DeviceTensor::upload(&t, &device)).transpose()?);
+        }
+        self.remember(Memory { steps, tensors })?;
+        self.gates.iter_mut().zip(scores).for_each(|(gate, score)| gate.score = score);
+        self.take_pulls(pulls);
+        Ok(())
     }
 
     /// Goes on from what another trainer of the same parameters remembered. What its optimiser had no buffer for starts without.
@@ -139,7 +160,7 @@ impl Trainer {
     }
 }
 
-fn broken(what: &str) -> Error {
+pub(super) fn broken(what: &str) -> Error {
     Error::new(Code::BadData, format!("this checkpoint cannot be used: {what}"))
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Gate {
     /// Places among the trainer's parameters, and the shape in which the gate multiplies each.
     scales: Vec<(usize, Vec<usize>)>,
     /// The sum over steps of `abs(g * dL/dg)`.
-    score: Option<DeviceTensor>,
+    pub(super) score: Option<DeviceTensor>,
 }
 
 impl Trainer {

@@ -33,6 +33,9 @@ pub(crate) use parameters::write;
 pub use penalty::Pull;
 pub use schedule::Schedule;
 
+/// Makes seeds of neighbouring steps far apart: the odd number nearest to 2^64 over the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -195,6 +198,11 @@ impl Trainer {
         teacher.ok_or_else(|| Error::new(Code::Usage, "there is no uncut model to ask: name it"))?.answer_ahead(input)
     }
 
+    /// The graph that is trained.
+    pub fn graph(&self) -> &lopper_core::graph::Graph {
+        self.network.graph()
+    }
+
     /// Steps done.
     pub fn steps(&self) -> usize {
         self.steps
@@ -218,12 +226,15 @@ impl Trainer {
         self.learn(vec![batch.clone().into()])
     }
 
-    /// One step on a batch in one or more parts, whose gradients are added up; each has statistics of its own.
+    /// One step on a batch in one or more parts, whose gradients are added up; each has statistics of its own. What dropout draws
+    /// depends on the seed and the step alone, so that a run goes on after a checkpoint as it would have without.
     ///
     /// # Errors
     /// As [`Trainer::step`].
     pub fn learn(&mut self, parts: Vec<Lesson>) -> Result<()> {
         let images: usize = parts.iter().map(Lesson::images).sum();
+        let draw = self.settings.seed.wrapping_add((self.steps as u64).wrapping_mul(SPREAD));
+        self.network.device().inner().seed(draw);
         let mut gradients: Vec<Option<DeviceTensor>> = vec![None; self.parameters.len() + self.gates.len()];
         let mut losses = Vec::with_capacity(parts.len());
         for part in parts {

@@ -2,10 +2,12 @@
 //!
 //! A penalty enters as its gradient, after the backward pass and before the optimiser's step, so momentum sees it.
 
+use super::checkpoint::broken;
 use super::{Optimizer, Trainer};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::value::HostTensor;
 use lopper_core::{Code, Error, Result};
+use std::collections::HashMap;
 
 /// What is added to the gradient `g` of a parameter `w`.
 #[derive(Clone, Debug)]
@@ -40,7 +42,56 @@ impl Pulling {
     }
 }
 
+/// Pulls of all parameters, and the strength of those that shrink.
+pub(super) type Pulls = (Vec<Option<Pulling>>, Option<f32>);
+
 impl Trainer {
+    /// What pulls parameters, for a checkpoint: `u:` factors that shrink, `v:` factors of gradients, `y:` amounts of signs, each with
+    /// a parameter's name, and `t:` the strength.
+    pub(super) async fn pulls(&self) -> Result<Vec<(String, HostTensor)>> {
+        let mut out = Vec::new();
+        for p in &self.parameters {
+            let (kind, tensor) = match &p.pull {
+                None => continue,
+                Some(Pulling::Sign(amount)) => ("y", HostTensor::f32(vec![1], vec![*amount])?),
+                Some(Pulling::Shrink(t)) => ("u", t.clone().download().await?),
+                Some(Pulling::Hold(t)) => ("v", t.clone().download().await?),
+            };
+            out.push((format!("{kind}:{}", p.name), tensor));
+        }
+        if !out.is_empty() {
+            out.push(("t:".to_owned(), HostTensor::f32(vec![1], vec![self.strength])?));
+        }
+        Ok(out)
+    }
+
+    /// The same back from a checkpoint.
+    pub(super) fn known_pulls(&self, tensors: &mut HashMap<String, HostTensor>) -> Result<Pulls> {
+        let device = self.network.device().inner().clone();
+        let number = |t: &HostTensor| t.as_f32().and_then(|v| v.first().copied()).unwrap_or(0.0);
+        let mut pulls = Vec::with_capacity(self.parameters.len());
+        for p in &self.parameters {
+            let mut take = |kind: &str| tensors.remove(&format!("{kind}:{}", p.name));
+            let factors = |t: HostTensor| match t.dims == p.tensor.dims() {
+                true => DeviceTensor::upload(&t, &device),
+                false => Err(broken(&format!("what pulls {} has another shape", p.name))),
+            };
+            pulls.push(match (take("y"), take("u"), take("v")) {
+                (Some(t), ..) => Some(Pulling::Sign(number(&t))),
+                (_, Some(t), _) => Some(Pulling::Shrink(factors(t)?)),
+                (.., Some(t)) => Some(Pulling::Hold(factors(t)?)),
+                (None, None, None) => None,
+            });
+        }
+        Ok((pulls, tensors.remove("t:").as_ref().map(number)))
+    }
+
+    /// Pulls as a checkpoint has them.
+    pub(super) fn take_pulls(&mut self, (pulls, strength): Pulls) {
+        self.parameters.iter_mut().zip(pulls).for_each(|(p, pull)| p.pull = pull);
+        self.strength = strength.unwrap_or(self.strength);
+    }
+
     /// From the next step on another rule and rate; what the optimiser remembers stays.
     pub fn steer(&mut self, optimizer: Optimizer, rate: f64) {
         self.settings.optimizer = optimizer;

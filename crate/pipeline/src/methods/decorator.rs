@@ -20,12 +20,13 @@ const FLOOR: f64 = 0.1;
 impl<H: Host> Work<'_, H> {
     /// Ticks and tocks until the target is met.
     pub(super) async fn decorated(&mut self) -> Result<Ready> {
-        let Method::GateDecorator { tick, ticks, share, penalty, eta, from_scales } = &self.options.method else {
+        let options = self.run.options;
+        let Method::GateDecorator { tick, ticks, share, penalty, eta, from_scales } = &options.method else {
             return Err(Error::new(Code::Usage, "these are no options of a gate decorator"));
         };
         let mut trainer = self.run.trainer(self.uncut.model)?;
         let trained: HashSet<String> = trainer.trained().map(str::to_owned).collect();
-        self.held = self.uncut.with_gates(&trained);
+        let held = self.uncut.with_gates(&trained);
         if self.uncut.gates.is_empty() {
             let what = "no layer of a prunable group can carry a gate: take group-lasso or growing";
             return Err(Error::new(Code::Unsupported, what));
@@ -36,19 +37,27 @@ impl<H: Host> Work<'_, H> {
             self.uncut.gates.iter().try_for_each(|site| begin_as_scales(&mut memory, site))?;
             trainer.remember(memory)?;
         }
+        self.run.log.place.held.clone_from(&held);
         let convolutions = of_convolutions(self.uncut.graph);
-        for done in 0.. {
-            if done % ticks == 0 {
+        // A tock and its ticks are that many phases and one.
+        let (tocks, within) = (self.run.log.place.phase / (ticks + 1), self.run.log.place.phase % (ticks + 1));
+        if self.run.log.resumes() {
+            trainer = self.run.again(&mut self.uncut)?;
+        }
+        let mut tocked = within > 0;
+        for done in tocks * ticks + within.saturating_sub(1).. {
+            if done % ticks == 0 && !std::mem::take(&mut tocked) {
                 self.tock(&mut trainer, *penalty, done / ticks + 1).await?;
             }
-            let scores = self.tick(&mut trainer, tick, &convolutions).await?;
-            let (uncut, plan, held) = (&self.uncut, &self.options.plan, self.held.as_slice());
+            let scores = self.tick(&mut trainer, tick, &convolutions, done + 1).await?;
+            let (uncut, plan, held) = (&self.uncut, &options.plan, held.as_slice());
             let (gone, reached) = Pick { uncut, plan, held, share: *share, eta: *eta }.by(&scores)?;
             if reached {
                 trainer.fold_gates()?;
                 let plan = removal(self.uncut.channels, &gone);
                 let (model, memory) = self.whole(&trainer).await?;
-                self.note(format!("{} ticks", done + 1), &self.small(&trainer).await?, self.now()).await?;
+                self.run.begin();
+                self.note(format!("{} ticks", done + 1), &self.small(&trainer).await?).await?;
                 return Ok(Ready { model, memory, plan });
             }
             trainer = self.run.shrink(&trainer, &mut self.uncut, gone).await?;
@@ -58,15 +67,16 @@ impl<H: Host> Work<'_, H> {
 
     /// Trains everything, with a penalty on gates.
     async fn tock(&mut self, trainer: &mut Trainer, penalty: f64, count: usize) -> Result<()> {
-        let begin = self.now();
+        self.run.begin();
         trainer.freeze(|_| false);
         trainer.fix_statistics(false);
         trainer.pull_gates(penalty as f32);
-        self.run.phase(trainer, &self.options.sparse, &mut Plain).await?;
+        let (what, sparse) = (format!("tock {count}"), &self.run.options.sparse);
+        self.run.phase(&what, trainer, sparse, &mut Plain).await?;
         // Scores are those of ticks.
         trainer.gate_scores().await?;
         let small = self.small(trainer).await?;
-        self.note(format!("tock {count}"), &small, begin).await
+        self.note(what, &small).await
     }
 
     /// Trains gates, normalisations and linear layers while convolutions rest, and gives the scores of gates.
@@ -75,11 +85,12 @@ impl<H: Host> Work<'_, H> {
         trainer: &mut Trainer,
         tick: &Phase,
         convolutions: &HashSet<String>,
+        count: usize,
     ) -> Result<Vec<(String, Vec<f64>)>> {
         trainer.freeze(|name| convolutions.contains(name));
         trainer.fix_statistics(true);
         trainer.pull_gates(0.0);
-        self.run.phase(trainer, tick, &mut Plain).await?;
+        self.run.phase(&format!("tick {count}"), trainer, tick, &mut Plain).await?;
         trainer.gate_scores().await
     }
 }

@@ -8,6 +8,7 @@ mod decorator;
 mod gates;
 mod penalties;
 mod preset;
+mod recipe;
 mod run;
 mod soft;
 #[cfg(test)]
@@ -15,7 +16,10 @@ mod tests;
 mod uncut;
 
 pub use preset::{Course, Method, PRESETS, Phase, PruneTrainOptions};
+pub use recipe::PruneTrainRecipe;
+pub(crate) use run::Place;
 
+use crate::checkpoint::{BEFORE, Stand};
 use crate::host::Host;
 use crate::session::Session;
 use crate::summary::CutSummary;
@@ -23,18 +27,18 @@ use lopper_core::channels::Channels;
 use lopper_core::cut::{Kept, masked};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
-use lopper_core::plan::{PlanOptions, Planner, Target, whole_cost};
+use lopper_core::plan::{PlanOptions, Planner, Target};
 use lopper_core::score::{Criterion, Measured, Needs, weight_scores};
 use lopper_core::{Code, Error, Result};
 use lopper_engine::train::{Memory, Trainer};
 use penalties::Penalty;
-use run::{Plain, Run};
-use serde::Serialize;
+use run::{Log, Plain, Run};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use uncut::Uncut;
 
 /// A stretch of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageNote {
     /// What was done.
     pub what: String,
@@ -57,6 +61,15 @@ pub struct PruneTrainSummary {
     pub stages: Vec<StageNote>,
     /// Groups that stay whole because the method has nothing to say of them, and why.
     pub held: Vec<(String, String)>,
+    /// False if training after the cut was stopped early; what was learnt up to there is kept.
+    pub finished: bool,
+}
+
+/// What training around a cut ended with, and how it went about it.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    pub(crate) model: Model,
+    pub(crate) options: PruneTrainOptions,
 }
 
 /// A model just before its last cut, what training remembers of it, in its shapes, and the cut.
@@ -74,6 +87,31 @@ impl Session {
     /// When images are missing or unlabelled, the method does not fit the model, the target cannot be reached, the proof of the cut
     /// fails, or with [`Code::Diverged`] or [`Code::Cancelled`]. A run that ends before the cut leaves the session as it was.
     pub async fn prune_train(&mut self, options: &PruneTrainOptions, host: &impl Host) -> Result<PruneTrainSummary> {
+        self.open_first()?;
+        self.prune_train_from(options, None, host).await
+    }
+
+    /// Goes on from the restored checkpoint; the end is the same, to the byte on the CPU, as without the break.
+    ///
+    /// # Errors
+    /// When there is no such checkpoint or the images are others, and as [`Session::prune_train`].
+    pub async fn resume_prune_train(&mut self, host: &impl Host) -> Result<PruneTrainSummary> {
+        let restored = self.restored.clone();
+        let missing =
+            || Error::new(Code::Usage, "there is no checkpoint of pruning and training together to go on from");
+        let restored = restored.ok_or_else(missing)?;
+        let Stand::PruneTrain(stand) = &restored.header.run else { return Err(missing()) };
+        self.same_images(&restored.header)?;
+        let (options, place) = stand.as_ref();
+        self.prune_train_from(options, Some((place.clone(), restored.state(), restored.part(BEFORE))), host).await
+    }
+
+    async fn prune_train_from(
+        &mut self,
+        options: &PruneTrainOptions,
+        from: Option<(Place, Vec<u8>, Vec<u8>)>,
+        host: &impl Host,
+    ) -> Result<PruneTrainSummary> {
         options.check()?;
         let control = self.control();
         control.begin();
@@ -82,53 +120,69 @@ impl Session {
             let what = format!("{} images are fewer than one batch of {}", images.split.train.len(), options.batch);
             return Err(Error::new(Code::BadData, format!("{what}: give more images or a smaller batch")));
         }
-        let (batch, seed) = (options.batch, options.seed);
-        let (start, device) = (host.seconds(), &self.device);
-        let run = Run { images, device, control: &control, host, batch, seed, taken: 0, start };
-        let opened = self.opened()?;
-        let uncut = Uncut::new(&opened.model, &opened.graph, &opened.channels);
-        let mut work = Work { session: self, run, uncut, options, stages: Vec::new(), held: Vec::new() };
-        let ready = work.until_cut().await?;
-        let (taken, mut stages, held) = (work.run.taken, work.stages, work.held);
-        self.reopen(&ready.model)?;
-        let cut = self.cut(&ready.plan, host).await?;
-        let validation_top1 = self.judged(self.model(crate::Which::Cut)?, host).await?;
-        let macs = cut.estimate.macs.after;
-        stages.push(StageNote { what: "cut".to_owned(), steps: 0, seconds: 0.0, macs, validation_top1 });
-        let begin = host.seconds();
-        let (images, device) = (self.images()?, &self.device);
-        let mut run = Run { images, device, control: &control, host, batch, seed, taken, start };
-        let model = self.after_cut(&mut run, &ready, options).await?;
-        let (steps, seconds) = (run.taken - taken, host.seconds() - begin);
-        let validation_top1 = self.judged(&model, host).await?;
-        stages.push(StageNote { what: "fine-tune".to_owned(), steps, seconds, macs, validation_top1 });
-        self.opened_mut()?.trained = Some((model, options.clone()));
-        Ok(PruneTrainSummary { cut, stages, held })
+        let header = self.header(Stand::PruneTrain(Box::new((options.clone(), Place::default()))))?;
+        let mut log = Log::new(header, options, from, host);
+        let ready = match log.place.plan.clone() {
+            // The last cut was made again when the checkpoint was restored.
+            Some(_) => None,
+            None => {
+                let opened = self.opened()?;
+                let uncut = Uncut::new(&opened.model, &opened.graph, &opened.channels);
+                let run = Run { images: self.images()?, device: &self.device, control: &control, host, options, log };
+                let mut work = Work { session: self, run, uncut };
+                let ready = work.until_cut().await?;
+                log = work.run.log;
+                Some(ready)
+            }
+        };
+        if let Some(ready) = &ready {
+            self.reopen(&ready.model)?;
+            self.cut_opened(&ready.plan, host).await?;
+            let macs = self.cut_summary()?.estimate.macs.after;
+            let validation_top1 = self.judged(self.model(crate::Which::Cut)?, host).await?;
+            log.cut(&ready.model, &ready.plan, StageNote::of_cut(macs, validation_top1))?;
+        }
+        let run = Run { images: self.images()?, device: &self.device, control: &control, host, options, log };
+        let (model, finished, log) = self.after_cut(run, ready.map(|r| r.memory)).await?;
+        let Place { stages, held, .. } = log.place;
+        self.opened_mut()?.trained = Some(Trained { model, options: options.clone() });
+        Ok(PruneTrainSummary { cut: self.cut_summary()?, stages, held, finished })
     }
 
-    /// Trains the cut model, from where training before the cut left off.
-    async fn after_cut<H: Host>(
-        &self,
-        run: &mut Run<'_, H>,
-        ready: &Ready,
-        options: &PruneTrainOptions,
-    ) -> Result<Model> {
+    /// Trains the cut model, from where training before the cut left off. False if it was cancelled.
+    async fn after_cut<H: Host>(&self, mut run: Run<'_, H>, memory: Option<Memory>) -> Result<(Model, bool, Log)> {
+        let plan = run.log.place.plan.clone();
+        let plan = plan.ok_or_else(|| Error::new(Code::Invalid, "nothing was cut yet: this is a bug in Lopper"))?;
+        let (small, uncut) = self.small(&plan)?;
+        run.begin();
+        let mut trainer = match &memory {
+            Some(memory) => run.resume(&small, &uncut, memory).await?,
+            None => run.trainer(&small)?,
+        };
+        let options = run.options;
+        let finished = match run.phase("fine-tune", &mut trainer, &options.tune, &mut Plain).await {
+            Ok(()) => true,
+            Err(e) if e.code() == Code::Cancelled => false,
+            Err(e) => return Err(e),
+        };
+        let model = trainer.to_model(&small).await?;
+        let validation_top1 = if finished { self.judged(&model, run.host).await? } else { None };
+        run.note("fine-tune".to_owned(), &Graph::new(&model)?, validation_top1)?;
+        Ok((model, finished, run.log))
+    }
+
+    /// What the opened model's last cut leaves of it, with its weights as they are.
+    pub(crate) fn small(&self, plan: &PlanOptions) -> Result<(Model, Uncut<'_>)> {
         let opened = self.opened()?;
-        let removed = self.quick_plan(&ready.plan)?.removed.into_iter().collect();
+        let removed = self.quick_plan(plan)?.removed.into_iter().collect();
         let mut uncut = Uncut::new(&opened.model, &opened.graph, &opened.channels);
-        let small = uncut.remove(removed)?;
-        let mut trainer = run.resume(&small, &uncut, &ready.memory).await?;
-        run.phase(&mut trainer, &options.tune, &mut Plain).await?;
-        trainer.to_model(&small).await
+        Ok((uncut.remove(removed)?, uncut))
     }
+}
 
-    /// Opens a model in the place of the one that is open; images stay.
-    fn reopen(&mut self, model: &Model) -> Result<()> {
-        let name = self.opened()?.name.clone();
-        let images = self.images.take();
-        self.open(model.write()?, &name)?;
-        self.images = images;
-        Ok(())
+impl StageNote {
+    fn of_cut(macs: u64, validation_top1: Option<f64>) -> Self {
+        Self { what: "cut".to_owned(), steps: 0, seconds: 0.0, macs, validation_top1 }
     }
 }
 
@@ -137,76 +191,77 @@ struct Work<'a, H> {
     session: &'a Session,
     run: Run<'a, H>,
     uncut: Uncut<'a>,
-    options: &'a PruneTrainOptions,
-    stages: Vec<StageNote>,
-    held: Vec<(String, String)>,
 }
 
 impl<H: Host> Work<'_, H> {
     async fn until_cut(&mut self) -> Result<Ready> {
-        match &self.options.method {
+        match &self.run.options.method {
             Method::Iterative { rounds } => self.iterative(*rounds).await,
             Method::GateDecorator { .. } => self.decorated().await,
             _ => self.penalised().await,
         }
     }
 
-    /// Notes what was done since `(steps, seconds)`.
-    async fn note(&mut self, what: String, model: &Model, (taken, begin): (usize, f64)) -> Result<()> {
+    /// Notes what was done since [`Run::begin`].
+    async fn note(&mut self, what: String, model: &Model) -> Result<()> {
         let validation_top1 = self.session.judged(model, self.run.host).await?;
-        let (steps, seconds) = (self.run.taken - taken, self.run.host.seconds() - begin);
-        let macs = whole_cost(&Graph::new(model)?).macs;
-        self.stages.push(StageNote { what, steps, seconds, macs, validation_top1 });
-        Ok(())
-    }
-
-    fn now(&self) -> (usize, f64) {
-        (self.run.taken, self.run.host.seconds())
+        self.run.note(what, &Graph::new(model)?, validation_top1)
     }
 
     /// Training with a penalty, for one cut.
     async fn penalised(&mut self) -> Result<Ready> {
-        let Self { run, uncut, options, .. } = self;
-        let begin = (run.taken, run.host.seconds());
+        let Self { run, uncut, .. } = self;
+        let options = run.options;
         let mut plan = options.plan.clone();
         if matches!(options.method, Method::Slimming { .. } | Method::GroupSlimming { .. }) {
-            self.held = without_scales(uncut.graph, uncut.channels, &plan)?;
-            plan.locks.extend(self.held.iter().map(|h| h.0.clone()));
+            run.log.place.held = without_scales(uncut.graph, uncut.channels, &plan)?;
+            plan.locks.extend(run.log.place.held.iter().map(|h| h.0.clone()));
         }
+        run.begin();
         let mut trainer = run.trainer(uncut.model)?;
         let trained: HashSet<String> = trainer.trained().map(str::to_owned).collect();
         let mut penalty = Penalty::new(&options.method, uncut, &plan, run.per_epoch(), &trained);
-        run.phase(&mut trainer, &options.sparse, &mut penalty).await?;
+        run.phase("penalty", &mut trainer, &options.sparse, &mut penalty).await?;
         let gone = penalty.end(&mut trainer).await?;
         let plan = gone.map_or_else(|| plan.clone(), |gone| removal(uncut.channels, &gone));
         let (model, memory) = (trainer.to_model(uncut.model).await?, trainer.memory().await?);
-        self.note("penalty".to_owned(), &model, begin).await?;
+        self.note("penalty".to_owned(), &model).await?;
         Ok(Ready { model, memory, plan })
     }
 
     /// A part of the way is cut, then trained, again and again.
     async fn iterative(&mut self, rounds: usize) -> Result<Ready> {
-        if self.options.plan.criterion.needs() != Needs::Weights {
+        let given = self.run.options;
+        if given.plan.criterion.needs() != Needs::Weights {
             let what = "iterative cuts rank by weights only: choose a criterion such as l1 or group_norm";
             return Err(Error::new(Code::Usage, what));
         }
         let (graph, channels) = (self.uncut.graph, self.uncut.channels);
-        let options = PlanOptions { steps: rounds, ..self.options.plan.clone() };
+        let options = PlanOptions { steps: rounds, ..given.plan.clone() };
         let mut planner = Planner::new(graph, channels, &options)?;
         let mut trainer = self.run.trainer(self.uncut.model)?;
-        for round in 1..=rounds {
-            let begin = self.now();
-            let (model, memory) = self.whole(&trainer).await?;
-            let trained = Graph::new(&model)?;
-            let kept = Kept::new(&trained, channels, planner.gone().iter().copied());
-            planner.step(&masked(&trained, channels, &kept)?, Measured::none())?;
-            if round == rounds {
-                return Ok(Ready { model, memory, plan: removal(channels, planner.gone()) });
+        let first = self.run.log.place.phase + 1;
+        let mut resumed = self.run.log.resumes();
+        if resumed {
+            trainer = self.run.again(&mut self.uncut)?;
+            planner = planner.after_steps(first, self.uncut.gone.clone());
+        }
+        for round in first..=rounds {
+            self.run.begin();
+            if !std::mem::take(&mut resumed) {
+                let (model, memory) = self.whole(&trainer).await?;
+                let trained = Graph::new(&model)?;
+                let kept = Kept::new(&trained, channels, planner.gone().iter().copied());
+                planner.step(&masked(&trained, channels, &kept)?, Measured::none())?;
+                if round == rounds {
+                    return Ok(Ready { model, memory, plan: removal(channels, planner.gone()) });
+                }
+                trainer = self.run.shrink(&trainer, &mut self.uncut, planner.gone().clone()).await?;
             }
-            trainer = self.run.shrink(&trainer, &mut self.uncut, planner.gone().clone()).await?;
-            self.run.phase(&mut trainer, &self.options.sparse, &mut Plain).await?;
+            let what = format!("round {round}");
+            self.run.phase(&what, &mut trainer, &given.sparse, &mut Plain).await?;
             let small = self.small(&trainer).await?;
-            self.note(format!("round {round}"), &small, begin).await?;
+            self.note(what, &small).await?;
         }
         Err(Error::new(Code::Usage, "0 rounds lead nowhere: give 1 or more"))
     }

@@ -215,6 +215,14 @@ impl Act for Penalty<'_> {
             _ => Ok(()),
         }
     }
+
+    fn factors(&self) -> Vec<Vec<f64>> {
+        self.factors.clone()
+    }
+
+    fn recall(&mut self, factors: Vec<Vec<f64>>) {
+        self.factors = factors;
+    }
 }
 
 impl Penalty<'_> {

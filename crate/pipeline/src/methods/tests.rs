@@ -18,7 +18,7 @@ use lopper_core::score::Criterion;
 use lopper_core::text::parse;
 use lopper_engine::train::{Optimizer, Schedule, Settings, Trainer};
 use lopper_engine::{Device, Labelled};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -307,4 +307,108 @@ fn every_preset_ends_with_a_proved_cut() {
         assert_eq!(report["prune_train"]["batch"], 16, "{name}");
         assert_eq!(report["model"]["sha256"], lopper_core::report::sha256(&before), "{name}");
     }
+}
+
+/// A host for which every look at the clock takes three seconds, so that checkpoints come every few steps.
+struct Slow {
+    now: Cell<f64>,
+    kept: RefCell<Vec<Vec<u8>>>,
+    cancel_at: Option<(usize, std::sync::Arc<crate::Control>)>,
+    steps: Cell<usize>,
+}
+
+impl Slow {
+    fn new(cancel_at: Option<(usize, std::sync::Arc<crate::Control>)>) -> Self {
+        Self { now: Cell::new(0.0), kept: RefCell::default(), cancel_at, steps: Cell::new(0) }
+    }
+}
+
+impl Host for Slow {
+    fn seconds(&self) -> f64 {
+        self.now.set(self.now.get() + 0.5);
+        self.now.get()
+    }
+
+    fn checkpoint(&self, bytes: Vec<u8>) {
+        self.kept.borrow_mut().push(bytes);
+    }
+
+    fn progress(&self, progress: &Progress) {
+        let Progress::Tune(p) = progress else { return };
+        let taken = p.stretch.as_ref().unwrap().taken;
+        if let Some((at, control)) = &self.cancel_at
+            && taken >= *at
+        {
+            control.cancel();
+        }
+        self.steps.set(taken);
+    }
+
+    async fn breathe(&self, _: bool) {}
+}
+
+fn with_sample() -> Session {
+    let mut session = Session::new();
+    let sample = Bytes::from_static(include_bytes!("../../assets/sample.onnx"));
+    block_on(session.load_sample(sample, &Clock(Instant::now(), RefCell::default()))).unwrap();
+    session
+}
+
+/// From every checkpoint that a run leaves, another session ends with the same bytes.
+#[test]
+fn a_run_that_was_broken_off_ends_as_one_in_a_piece() {
+    for name in ["gate-decorator", "iterative", "growing-group", "group-lasso", "slimming", "soft-hard"] {
+        let mut options = PruneTrainOptions::preset(name, true, Target::Macs(0.6)).unwrap();
+        options.batch = 16;
+        (options.sparse.epochs, options.tune.epochs) = (0.3, 0.2);
+        match &mut options.method {
+            Method::GateDecorator { tick, share, ticks, .. } => (tick.epochs, *share, *ticks) = (0.05, 0.15, 2),
+            Method::Iterative { rounds } => *rounds = 3,
+            Method::GrowingGroup { every, .. } | Method::Soft { every, .. } => *every = 0.03,
+            _ => {}
+        }
+        let tuned = |s: &Session| s.export(Which::Tuned, crate::Unproved::Refuse, "").unwrap().bytes().unwrap();
+        let mut whole = with_sample();
+        let host = Slow::new(None);
+        let told = block_on(whole.prune_train(&options, &host)).unwrap();
+        let kept = host.kept.take();
+        assert!(told.finished && kept.len() >= 3, "{name}: {}", kept.len());
+        for at in [0, kept.len() / 3, 2 * kept.len() / 3, kept.len() - 1] {
+            let mut other = with_sample();
+            let resumed = block_on(other.restore(&kept[at], &Slow::new(None))).unwrap();
+            assert_eq!(resumed.prune_train.as_ref(), Some(&options), "{name}");
+            assert_eq!(resumed.finished, at + 1 == kept.len(), "{name} {at}");
+            let end = block_on(other.resume_prune_train(&Slow::new(None))).unwrap();
+            let named = |s: &super::PruneTrainSummary| -> Vec<(String, usize, u64, Option<f64>)> {
+                s.stages.iter().map(|n| (n.what.clone(), n.steps, n.macs, n.validation_top1)).collect()
+            };
+            assert_eq!(named(&end), named(&told), "{name} {at}");
+            assert_eq!(tuned(&other), tuned(&whole), "{name} {at}");
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_run_goes_on_in_the_same_session() {
+    let mut options = PruneTrainOptions::preset("iterative", true, Target::Macs(0.6)).unwrap();
+    options.batch = 16;
+    (options.sparse.epochs, options.tune.epochs) = (0.05, 0.2);
+    options.method = Method::Iterative { rounds: 2 };
+    let mut session = with_sample();
+    let first = session.first_sha256().unwrap();
+    // Before the cut nothing is left of it but the checkpoint; after it, what was learnt so far.
+    for (at, cut) in [(4, false), (10, true)] {
+        let host = Slow::new(Some((at, session.control())));
+        let ended = block_on(session.prune_train(&options, &host));
+        assert_eq!(ended.as_ref().map_or(false, |s| !s.finished), cut, "{ended:?}");
+        assert_eq!(session.export(Which::Tuned, crate::Unproved::Refuse, "").is_ok(), cut);
+        let last = host.kept.borrow().last().cloned().unwrap();
+        let back = block_on(session.restore(&last, &Slow::new(None))).unwrap();
+        assert_eq!((back.tuned, back.finished), (cut, false));
+        assert!(block_on(session.resume_prune_train(&Slow::new(None))).unwrap().finished);
+        assert_eq!(session.first_sha256().unwrap(), first);
+    }
+    block_on(session.cut(&PlanOptions::new(Target::Ratio(0.5)), &Slow::new(None))).unwrap();
+    let opened = session.export(Which::Original, crate::Unproved::Refuse, "").unwrap().bytes().unwrap();
+    assert_eq!(lopper_core::report::sha256(&opened), first, "a cut begins with what was opened");
 }

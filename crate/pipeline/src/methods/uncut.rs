@@ -23,7 +23,7 @@ struct Whole {
 }
 
 /// A model with its channels and what has gone.
-pub(super) struct Uncut<'a> {
+pub(crate) struct Uncut<'a> {
     pub(super) model: &'a Model,
     pub(super) graph: &'a Graph,
     pub(super) channels: &'a Channels,
