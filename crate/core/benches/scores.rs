@@ -28,11 +28,16 @@ fn vgg() -> Model {
         }
         let bound = (6.0 / (9 * channels) as f64).sqrt();
         weights.push(format!(" float[{width},{channels},3,3] w{i} ~ {{-{bound:.4}, {bound:.4}}}"));
-        nodes += &format!("  c{i} = Conv <pads = [1, 1, 1, 1], kernel_shape = [3, 3]> ({last}, w{i})\n  r{i} = Relu (c{i})\n");
+        nodes += &format!(
+            "  c{i} = Conv <pads = [1, 1, 1, 1], kernel_shape = [3, 3]> ({last}, w{i})\n  r{i} = Relu (c{i})\n"
+        );
         (last, channels) = (format!("r{i}"), width);
     }
     nodes += &format!("  y = GlobalAveragePool ({last})\n");
-    let text = format!("<opset 17>\n(float[N,3,224,224] x) => (float[N,512,1,1] y)\n<{}>\n{{\n{nodes}}}\n", weights.join(",\n"));
+    let text = format!(
+        "<opset 17>\n(float[N,3,224,224] x) => (float[N,512,1,1] y)\n<{}>\n{{\n{nodes}}}\n",
+        weights.join(",\n")
+    );
     parse(&text).unwrap()
 }
 

@@ -12,6 +12,7 @@ use lopper_core::{Code, Error, Result};
 use lopper_engine::Labelled;
 use lopper_engine::data::{Augment, Dataset, Fractions, ImageLoader, ImageSpec, Limits, Normalization, Split};
 use lopper_engine::train::Lesson;
+use std::sync::Mutex;
 
 /// Images decoded between two looks at the host.
 const PIECE: usize = 32;
@@ -112,6 +113,7 @@ impl Session {
             // Measured on other images.
             opened.accuracy = lopper_core::report::Accuracy::default();
             opened.measured = None;
+            opened.scored = Mutex::default();
             opened.answers = crate::predictions::Known::default();
         }
         Ok(summary)

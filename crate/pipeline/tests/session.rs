@@ -261,3 +261,31 @@ fn a_run_that_leaves_the_numbers_fails_and_keeps_the_last_good_model() {
     let kept = block_on(session.evaluate(Which::Tuned, Some(100), &Notes::new())).unwrap();
     assert!(kept.loss.is_finite(), "{kept:?}");
 }
+
+/// A slider asks again and again, and scores that are kept must not outlive what they depend on.
+#[test]
+fn plans_in_any_order_are_those_of_a_new_session() {
+    let options = |criterion: &str, ratio: f64, lock: bool| PlanOptions {
+        criterion: Criterion::parse(criterion).unwrap(),
+        locks: if lock { vec!["stage1.conv1.weight".into()] } else { Vec::new() },
+        ..PlanOptions::new(Target::Ratio(ratio))
+    };
+    let open = || {
+        let mut session = Session::new();
+        session.open(SAMPLE, "sample.onnx").unwrap();
+        session
+    };
+    let one = open();
+    for (criterion, ratio, lock) in [
+        ("l1", 0.3, false),
+        ("l1", 0.5, false),
+        ("l2", 0.5, false),
+        ("l2", 0.5, true),
+        ("random", 0.5, false),
+        ("l1", 0.5, false),
+    ] {
+        let wanted = options(criterion, ratio, lock);
+        let (kept, new) = (one.plan(&wanted).unwrap(), open().plan(&wanted).unwrap());
+        assert_eq!(format!("{kept:?}"), format!("{new:?}"), "{criterion} {ratio}");
+    }
+}

@@ -61,6 +61,9 @@ interface Sight {
   bottom: number;
 }
 
+const within = ([x, y]: readonly [number, number], { left, top, right, bottom }: Sight): boolean =>
+  x > left && x < right && y > top && y < bottom;
+
 type Points = readonly (readonly [x: number, y: number])[];
 
 /** Whether any of it can be seen: within sight, and longer than a pixel. */
@@ -117,10 +120,9 @@ function arrows(context: CanvasRenderingContext2D, scene: Scene, palette: Palett
   context.strokeStyle = context.fillStyle = colourOf(palette, lit?.group);
   context.lineWidth = 2.6 * width;
   strokes(context, carrying, view.zoom);
-  const over = layout.arrows[scene.hoveredArrow ?? -1];
-  if (!over) return;
+  const over = scene.hoveredArrow === undefined ? undefined : layout.arrows[scene.hoveredArrow];
   context.strokeStyle = context.fillStyle = palette.focus;
-  strokes(context, [over], view.zoom);
+  if (over) strokes(context, [over], view.zoom);
 }
 
 function box(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, at: number, view: View): void {
@@ -201,9 +203,8 @@ function widths(context: CanvasRenderingContext2D, scene: Scene, palette: Palett
   context.textBaseline = 'middle';
   context.textAlign = 'center';
   scene.labels.forEach((label, index) => {
-    const points = scene.layout.arrows[index];
-    const place = points && seen(points, sight, view.zoom) ? middle(points) : undefined;
-    if (!place || label === '') return;
+    const place = middle(scene.layout.arrows[index] ?? []);
+    if (!place || label === '' || !within(place, sight)) return;
     const room = context.measureText(label).width + 8;
     const faint = scene.lit && !scene.shown.arrows[index]?.values.some((value) => scene.lit?.values.has(value));
     context.globalAlpha = 0.9;
