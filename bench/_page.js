@@ -47,6 +47,24 @@ async function cutting() {
   for (const part of Object.keys(cuts[0])) row('lopper, wasm, resnet18', `${part}, ms (report)`, spread(cuts.map((c) => c[part] * 1e3)));
 }
 
+/** `fpgm_l2` of VGG-16's convolutions against the same distances by a matrix product in onnxruntime-web. */
+async function distances() {
+  const { lopper } = await engine();
+  lopper.open(await bytes('/files/vgg16.onnx'), 'vgg16.onnx', [], new Float64Array(), () => undefined);
+  await lopper.device('cpu');
+  const rank = (criterion) => JSON.stringify({ ...JSON.parse(half), criterion });
+  const all = await times(() => lopper.plan(rank('fpgm_l2')), 5, 2);
+  const without = await times(() => lopper.plan(rank('l1')), 5, 2);
+  const ours = median(all) - median(without);
+  const ort = await import('/ort/ort.wasm.min.mjs');
+  ort.env.wasm.numThreads = 1;
+  const session = await ort.InferenceSession.create(await bytes('/files/vgg16-distances.onnx'));
+  const theirs = await times(() => session.run({}), 5, 2);
+  row('lopper, wasm', "fpgm_l2 of VGG-16's convolutions, ms", ours.toFixed(0));
+  row('onnxruntime-web, wasm, 1 thread', 'the same by matrix products, ms', spread(theirs));
+  row('ratio', '', (median(theirs) / ours).toFixed(2));
+}
+
 async function runtime(input) {
   const ort = await import('/ort/ort.wasm.min.mjs');
   ort.env.wasm.numThreads = 1;
@@ -73,10 +91,11 @@ async function ours(device, input, { runs, steps }) {
   row(`lopper, ${device}`, 'training step, ms', spread(gaps.slice(1)));
 }
 
-/** Measures the named parts: core, cpu, gpu; peers adds TensorFlow.js, which takes minutes. */
+/** Measures the named parts: core, scores, cpu, gpu; peers adds TensorFlow.js, which takes minutes. */
 export async function main(parts) {
   const input = Float32Array.from({ length: BATCH * 3 * 32 * 32 }, (_, i) => Math.sin(i * 12.9898) * 2);
   if (parts.includes('core')) await cutting();
+  if (parts.includes('scores')) await distances();
   if (parts.includes('cpu')) {
     await runtime(input);
     await ours('cpu', input, { runs: 11, steps: 20 });

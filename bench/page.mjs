@@ -1,12 +1,12 @@
 // In one page of Chromium: opening and cutting resnet18; ResNet-20 at batch 32 on the CPU and on WebGPU (a software adapter),
-// inference against onnxruntime-web and training against TensorFlow.js.
+// inference and distances of filters against onnxruntime-web and training against TensorFlow.js.
 import { readFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { chromium } from '@playwright/test';
 import { chromium as browserPath } from '../tool/chromium.mjs';
-import { Fault, cache, pkg, root, run, script } from '../tool/lib.mjs';
+import { Fault, cache, cargo, pkg, root, run, script } from '../tool/lib.mjs';
 import { listen } from '../tool/serve.mjs';
 import { buildWasm } from '../tool/wasm.mjs';
 
@@ -32,6 +32,18 @@ async function resnet18() {
   return file;
 }
 
+/** VGG-16's convolutions, and the sums of distances of their filters by matrix products. */
+async function vgg16() {
+  const place = path.join(cache, 'vgg16');
+  const [model, distances] = [path.join(place, 'vgg16.onnx'), path.join(place, 'vgg16-distances.onnx')];
+  if (!existsSync(distances)) {
+    await mkdir(place, { recursive: true });
+    await run(cargo, ['bench', '--quiet', '-p', 'lopper-core', '--bench', 'scores', '--', model]);
+    await run('python3', [path.join(root, 'bench/_distances.py'), model, distances]);
+  }
+  return { 'vgg16.onnx': model, 'vgg16-distances.onnx': distances };
+}
+
 script(import.meta.url, async () => {
   const golden = path.join(root, '../shared/golden');
   if (!existsSync(golden)) throw new Fault('../shared is missing: the models of this bench are there');
@@ -45,7 +57,7 @@ script(import.meta.url, async () => {
     bench: path.join(root, 'bench'),
     golden,
   };
-  const files = { 'resnet18.onnx': await resnet18() };
+  const files = { 'resnet18.onnx': await resnet18(), ...(await vgg16()) };
   const { server, address } = await listen({ dir: root, port: 0, base: '/' });
   const browser = await chromium.launch({
     executablePath: await browserPath(),
@@ -63,7 +75,7 @@ script(import.meta.url, async () => {
       return existsSync(file) ? route.fulfill({ contentType: types[path.extname(file)] ?? 'application/octet-stream', body: await readFile(file) }) : route.abort();
     });
     await page.goto(address);
-    const parts = process.env.LOPPER_BENCH?.split(',') ?? ['core', 'cpu', 'gpu', 'peers'];
+    const parts = process.env.LOPPER_BENCH?.split(',') ?? ['core', 'scores', 'cpu', 'gpu', 'peers'];
     await page.evaluate(async (parts) => (await import('/bench/_page.js')).main(parts), parts);
   } finally {
     await browser.close();

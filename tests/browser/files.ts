@@ -29,19 +29,19 @@ const varint = (value: number): Buffer => {
   return Buffer.from([...bytes, rest]);
 };
 const key = (field: number, wire: number): Buffer => varint(field * 8 + wire);
-const whole = (field: number, value: number): Buffer => Buffer.concat([key(field, 0), varint(value)]);
-const block = (field: number, bytes: Buffer): Buffer => Buffer.concat([key(field, 2), varint(bytes.length), bytes]);
-const words = (field: number, value: string): Buffer => block(field, Buffer.from(value));
+export const whole = (field: number, value: number): Buffer => Buffer.concat([key(field, 0), varint(value)]);
+export const block = (field: number, bytes: Buffer): Buffer => Buffer.concat([key(field, 2), varint(bytes.length), bytes]);
+export const words = (field: number, value: string): Buffer => block(field, Buffer.from(value));
 
-function attribute(name: string, values: number[] | number): Buffer {
+export function attribute(name: string, values: number[] | number): Buffer {
   const kind = typeof values === 'number' ? [whole(3, values), whole(20, 2)] : [...values.map((value) => whole(8, value)), whole(20, 7)];
   return block(5, Buffer.concat([words(1, name), ...kind]));
 }
 
-function node(op: string, inputs: string[], output: string, attributes: Buffer[] = []): Buffer {
+export function node(op: string, inputs: string[], output: string, attributes: Buffer[] = [], name = `${op}_${output}`): Buffer {
   return block(
     1,
-    Buffer.concat([...inputs.map((name) => words(1, name)), words(2, output), words(3, `${op}_${output}`), words(4, op), ...attributes]),
+    Buffer.concat([...inputs.map((name) => words(1, name)), words(2, output), words(3, name), words(4, op), ...attributes]),
   );
 }
 
@@ -51,7 +51,7 @@ interface Beside {
   parts: Buffer[];
 }
 
-function tensor(name: string, dims: number[], random: () => number, beside?: Beside): Buffer {
+export function tensor(name: string, dims: number[], random: () => number, beside?: Beside): Buffer {
   const count = dims.reduce((product, size) => product * size, 1);
   // Uniform with the variance that keeps a ReLU network's signals in range.
   const bound = Math.sqrt(6 / Math.max(1, count / (dims[0] ?? 1)));
@@ -66,7 +66,7 @@ function tensor(name: string, dims: number[], random: () => number, beside?: Bes
   return block(5, Buffer.concat([...head, ...place]));
 }
 
-function port(field: number, name: string, dims: (number | string)[]): Buffer {
+export function port(field: number, name: string, dims: (number | string)[]): Buffer {
   const shape = Buffer.concat(dims.map((size) => block(1, typeof size === 'number' ? whole(1, size) : words(2, size))));
   return block(field, Buffer.concat([words(1, name), block(2, block(1, Buffer.concat([whole(1, 1), block(2, shape)])))]));
 }

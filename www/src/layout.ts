@@ -1,15 +1,17 @@
-/** Places boxes in layers, from top to bottom: dagre's work, in the worker. */
+/** Places boxes in layers, from top to bottom, in the worker: dagre's work, where there are not too many. */
 
 import { Graph, layout as place } from '@dagrejs/dagre';
+import { layered } from './layered.js';
 import type { Boxes, Layout } from './protocol.js';
 
-/** Above this many boxes the exact way to rank them takes seconds. */
+/** More boxes than this take dagre seconds, and a long chain of them more stack than there is. */
 const MANY = 300;
 
-export function layout({ sizes, arrows }: Boxes): Layout {
+export function layout(boxes: Boxes): Layout {
+  const { sizes, arrows } = boxes;
+  if (sizes.length > MANY) return layered(boxes);
   const graph = new Graph({ directed: true, multigraph: true });
-  const ranker = sizes.length > MANY ? 'longest-path' : 'network-simplex';
-  graph.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 30, edgesep: 12, marginx: 24, marginy: 24, ranker });
+  graph.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 30, edgesep: 12, marginx: 24, marginy: 24, ranker: 'network-simplex' });
   sizes.forEach(([width, height], box) => graph.setNode(String(box), { width, height }));
   arrows.forEach(([from, to], arrow) => graph.setEdge(String(from), String(to), {}, String(arrow)));
   place(graph);

@@ -182,6 +182,8 @@ export interface DataOptions {
 }
 
 export interface Thumbnail {
+  /** Its place among the images. */
+  image: number;
   label: string;
   width: number;
   height: number;
@@ -335,6 +337,112 @@ export interface Zeros {
   device: string;
 }
 
+/** A convolution or linear layer. */
+export interface LayerInfo {
+  node: string;
+  op: string;
+  weight: string;
+  shape: number[];
+  filters: number;
+  /** What is negative becomes zero behind it: its channels can be silent. */
+  rectified: boolean;
+}
+
+/** `planes` is 1, or 3 for red, green and blue. Of a picture with signs 128 is zero; of others 0 is its smallest number. */
+export interface Bitmap {
+  width: number;
+  height: number;
+  planes: number;
+  /** Base64. */
+  bytes: string;
+}
+
+/** Filters or channels of a layer as pictures. */
+export interface Pictures {
+  channels: {
+    channel: number;
+    goes: boolean;
+    score: number | null;
+    range: [least: number, most: number];
+    picture: Bitmap;
+  }[];
+  /** Why there are no scores, if so. */
+  unscored: string | null;
+}
+
+/** Channels that were zero everywhere, by layer; `null` where channels cannot be told apart. */
+export interface Silent {
+  images: number;
+  layers: (number[] | null)[];
+}
+
+/** A layer's filters in the two dimensions in which they differ most. */
+export interface FilterPlane {
+  points: [x: number, y: number][];
+  /** The point whose distances to all filters have the least sum. */
+  median: [x: number, y: number];
+  /** Share of all squared distances that the plane shows. */
+  share: number;
+  /** Sums of distances to the other filters. */
+  sums: number[];
+  /** The filters of the smallest sums, as many as go. */
+  nearest: number[];
+  goes: number[];
+}
+
+export interface Said {
+  class: string;
+  confidence: number;
+  /** `null` where the image has no class. */
+  right: boolean | null;
+}
+
+/** How many images of each class (row) got which answer (column). */
+export interface Confusion {
+  classes: string[];
+  /** The last class stands for all others. */
+  others: boolean;
+  before: number[][];
+  after: number[][];
+  difference: number[][];
+}
+
+/** Two models on the same images; those whose answer changed come first. */
+export interface Comparison {
+  which: Which;
+  images: number;
+  changed: number;
+  lost_and_won: [lost: number, won: number] | null;
+  seen: { picture: Thumbnail; before: Said; after: Said; changed: boolean }[];
+  confusion: Confusion | null;
+}
+
+/** Spearman's correlations, a row and a column a criterion; `null` where two cannot be compared. */
+export type Matrix = (number | null)[][];
+
+export interface Agreement {
+  criteria: Criterion[];
+  layers: { weight: string; filters: number; matrix: Matrix }[];
+  /** The mean over the layers, each with the weight of its number of filters. */
+  overall: Matrix;
+  left_out: string[];
+}
+
+/** Whose channels stand on an axis of a value, and which go. */
+export interface AxisChannels {
+  axes: number[];
+  runs: {
+    /** By place in `OpenedModel.groups`; `null` for channels that stay whole. */
+    group: number | null;
+    producers: string[];
+    first: number;
+    /** Positions of the axis that one channel takes. */
+    each: number;
+    goes: boolean[];
+  }[];
+  more: boolean;
+}
+
 export interface Exported {
   model: Blob;
   /** The file of tensors beside a large model, which has the name that was asked for. */
@@ -380,6 +488,19 @@ export interface Calls {
   zeros: { ask: { share: number }; answer: Zeros };
   drawing: { ask: null; answer: Drawing };
   layout: { ask: Boxes; answer: Layout };
+  layers: { ask: null; answer: LayerInfo[] };
+  filterPictures: { ask: { layer: number; plan: PlanOptions }; answer: Pictures };
+  /** One filter, channel by channel. */
+  filterChannels: { ask: { layer: number; filter: number }; answer: Pictures };
+  filterPlane: { ask: { layer: number; plan: PlanOptions }; answer: FilterPlane };
+  featureMaps: { ask: { layer: number; image: number; plan: PlanOptions }; answer: Pictures };
+  silent: { ask: { limit: number }; answer: Silent };
+  /** The original and another model; each is asked once as long as it does not change. */
+  compare: { ask: { which: Which; limit: number | null; shown: number }; answer: Comparison };
+  agreement: { ask: { criteria: Criterion[]; images: ScoreImages }; answer: Agreement };
+  /** Shapes of the drawing's values after the cut of a plan. */
+  widths: { ask: PlanOptions; answer: (string[] | null)[] };
+  valueChannels: { ask: { value: string; plan: PlanOptions }; answer: AxisChannels[] };
   why: { ask: { name: string }; answer: Told[] };
   together: { ask: { a: string; b: string }; answer: Coupling };
   readRecipe: { ask: { text: string }; answer: Recipe };

@@ -133,6 +133,26 @@ async function carryOut(lopper: Lopper, request: Call): Promise<Answer<CallName>
       return read<'drawing'>(lopper.drawing());
     case 'layout':
       return (await layouts).layout(request.ask);
+    case 'layers':
+      return read<'layers'>(lopper.layers());
+    case 'filterPictures':
+      return read<'filterPictures'>(lopper.filter_pictures(JSON.stringify(request.ask)));
+    case 'filterChannels':
+      return read<'filterChannels'>(lopper.filter_channels(JSON.stringify(request.ask)));
+    case 'filterPlane':
+      return read<'filterPlane'>(lopper.filter_plane(JSON.stringify(request.ask)));
+    case 'featureMaps':
+      return read<'featureMaps'>(await lopper.feature_maps(JSON.stringify(request.ask)));
+    case 'silent':
+      return read<'silent'>(await lopper.silent(request.ask.limit));
+    case 'compare':
+      return read<'compare'>(await lopper.compare(JSON.stringify(request.ask)));
+    case 'agreement':
+      return read<'agreement'>(await lopper.agreement(JSON.stringify(request.ask)));
+    case 'widths':
+      return read<'widths'>(lopper.widths(JSON.stringify(request.ask)));
+    case 'valueChannels':
+      return read<'valueChannels'>(lopper.value_channels(JSON.stringify(request.ask)));
     case 'why':
       return read<'why'>(lopper.why(request.ask.name));
     case 'together':

@@ -17,6 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The command line's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Median seconds of several runs (`LOPPER_RUNS`; 0 for a single one that counts, as under callgrind), and the last result.
 fn median<T>(mut run: impl FnMut() -> T) -> (f64, T) {
     let runs = std::env::var("LOPPER_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(15);

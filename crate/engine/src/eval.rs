@@ -2,6 +2,7 @@
 
 use crate::batch::{Control, Ended, Labelled};
 use crate::run::Network;
+use crate::score::Sample;
 use crate::value::HostTensor;
 use lopper_core::{Code, Error, Result};
 
@@ -72,6 +73,53 @@ pub async fn evaluate(
     Ok((seen, Ended::Done))
 }
 
+/// What a classifier says of one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// The class that it names first.
+    pub class: u32,
+    /// How sure it is of it: the class's share after a softmax, 0 to 1.
+    pub confidence: f32,
+}
+
+/// Asks a network for the class of every image; none has to have one. The network should come from
+/// [`Network::load_classifier`]. Also gives how many classes it knows. `on_batch` is told how many images are done.
+///
+/// # Errors
+/// When a batch does not fit the network, its output is not one number a class, or the device fails.
+pub async fn answers(
+    network: &Network,
+    batches: impl IntoIterator<Item = Result<Sample>>,
+    mut on_batch: impl AsyncFnMut(usize) -> Control,
+) -> Result<(Vec<Answer>, usize, Ended)> {
+    let (mut out, mut classes) = (Vec::new(), 0);
+    for batch in batches {
+        let Sample { values, dims, .. } = batch?;
+        let images = dims.first().copied().unwrap_or(0);
+        let logits = network.run_single(HostTensor::f32(dims, values)?).await?;
+        let numbers = logits.as_f32().filter(|v| images > 0 && v.len() % images == 0).ok_or_else(|| {
+            let what = format!("an output of shape {:?} is not one number a class for {images} images", logits.dims);
+            Error::new(Code::DataMismatch, what)
+        })?;
+        classes = numbers.len() / images;
+        out.extend(numbers.chunks(classes.max(1)).map(answer));
+        match on_batch(out.len()).await {
+            Control::Continue => {}
+            Control::Pause => return Ok((out, classes, Ended::Paused)),
+            Control::Cancel => return Ok((out, classes, Ended::Cancelled)),
+        }
+    }
+    Ok((out, classes, Ended::Done))
+}
+
+/// The first of the classes with the highest score.
+fn answer(row: &[f32]) -> Answer {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|&v| (f64::from(v) - f64::from(top)).exp()).sum();
+    let class = row.iter().position(|&v| v == top).unwrap_or(0) as u32;
+    Answer { class, confidence: (1.0 / sum) as f32 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +132,14 @@ mod tests {
         assert_eq!((seen.images, seen.correct), (2, 1));
         let want = ((1.0 + 2.0 * 2f64.exp()).ln() - 2.0) + 3f64.ln();
         assert!((seen.loss_sum - want).abs() < 1e-6, "{}", seen.loss_sum);
+    }
+
+    #[test]
+    fn an_answer_is_the_first_of_the_highest_with_its_share() {
+        let seen = answer(&[1.0, 3.0, 3.0, 0.0]);
+        let all = 1f64.exp() + 2.0 * 3f64.exp() + 1.0;
+        assert_eq!(seen.class, 1);
+        assert!((f64::from(seen.confidence) - 3f64.exp() / all).abs() < 1e-6);
+        assert_eq!(answer(&[7.0]), Answer { class: 0, confidence: 1.0 });
     }
 }

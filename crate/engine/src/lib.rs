@@ -9,6 +9,7 @@ pub mod data;
 pub mod device;
 pub mod eval;
 mod kernels;
+pub mod look;
 mod meaning;
 mod ops;
 pub mod recover;

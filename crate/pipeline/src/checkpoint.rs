@@ -203,6 +203,7 @@ impl Session {
         };
         let options = stand.options.clone();
         let tuned = Tuned { model, options: options.clone(), steps: done, seconds: 0.0, finished };
+        self.opened_mut()?.answers.forget(Which::Tuned);
         self.opened_mut()?.tuned = Some(tuned);
         Ok(Resumed { tune: Some(options), prune_train: None, cut: None, steps: [done, total], tuned: true, finished })
     }
@@ -227,6 +228,7 @@ impl Session {
             let mut trainer = Trainer::new(&small, &Device::cpu(), Default::default())?;
             trainer.restore(&restored.state())?;
             let model = trainer.to_model(&small).await?;
+            self.opened_mut()?.answers.forget(Which::Tuned);
             self.opened_mut()?.trained = Some(Trained { model, options: options.clone() });
         }
         let tuned = cut.is_some();

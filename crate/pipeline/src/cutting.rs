@@ -1,6 +1,7 @@
 //! The cut with its report and its proof.
 
 use crate::host::{Host, Progress};
+use crate::options::Which;
 use crate::session::{Opened, Session, estimate};
 use crate::summary::{CutSummary, Estimate};
 use lopper_core::cut::{MaskEntry, cut};
@@ -107,6 +108,8 @@ impl Session {
         opened.cut = Some(state);
         opened.tuned = None;
         opened.trained = None;
+        opened.answers.forget(Which::Cut);
+        opened.answers.forget(Which::Tuned);
         opened.accuracy.after_cut = None;
         opened.accuracy.after_recovery = None;
         self.restored = None;

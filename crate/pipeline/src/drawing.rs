@@ -90,19 +90,27 @@ impl Session {
                 Origin::Node(node, _) => Some(first + usize::from(node)),
                 Origin::Initializer(_) => None,
             };
-            let Some(from) = from else { continue };
+            let Some(from) = from.filter(|_| drawn(graph, id)) else { continue };
             let mut to: Vec<usize> = value.uses.iter().map(|(node, _)| first + usize::from(*node)).collect();
             to.extend(graph.outputs.iter().enumerate().filter(|(_, v)| **v == id).map(|(k, _)| last + k));
             to.dedup();
-            if to.is_empty() {
-                continue;
-            }
             out.edges.extend(to.into_iter().map(|to| [from, to, out.values.len()]));
             let shape = value.shape.as_ref().map(|s| s.iter().map(ToString::to_string).collect());
             out.values.push(DrawnValue { name: value.name.clone(), shape, groups: groups_of(id) });
         }
         Ok(out)
     }
+}
+
+/// Whether a value is on the drawing: some node makes it or it is given, and somebody reads it.
+pub(crate) fn drawn(graph: &Graph, id: ValueId) -> bool {
+    let value = &graph.values[id];
+    let made = match value.origin {
+        Origin::Input => graph.inputs.contains(&id),
+        Origin::Node(..) => true,
+        Origin::Initializer(_) => false,
+    };
+    made && (!value.uses.is_empty() || graph.outputs.contains(&id))
 }
 
 /// The name of the parameter with most numbers.

@@ -12,6 +12,7 @@ use lopper_core::{Code, Error, Result};
 use lopper_engine::Labelled;
 use lopper_engine::data::{Augment, Dataset, Fractions, ImageLoader, ImageSpec, Limits, Normalization, Split};
 use lopper_engine::train::Lesson;
+use std::sync::Mutex;
 
 /// Images decoded between two looks at the host.
 const PIECE: usize = 32;
@@ -112,6 +113,8 @@ impl Session {
             // Measured on other images.
             opened.accuracy = lopper_core::report::Accuracy::default();
             opened.measured = None;
+            opened.scored = Mutex::default();
+            opened.answers = crate::predictions::Known::default();
         }
         Ok(summary)
     }
@@ -152,14 +155,15 @@ impl Images {
                 test: self.split.test.len(),
             },
             normalize: self.normalization.to_string(),
-            thumbnails: (d.thumbnails(THUMBNAILS).into_iter())
-                .map(|t| {
-                    let (width, height, rgba) = shrink(t.width, t.height, t.rgba);
-                    let label = t.label.map(|l| d.class_name(l)).unwrap_or_default();
-                    Thumbnail { label, width, height, rgba: base64(&rgba) }
-                })
-                .collect(),
+            thumbnails: (d.thumbnails(THUMBNAILS).into_iter()).map(|t| self.thumbnail(t)).collect(),
         }
+    }
+
+    /// An image for a screen, made small.
+    pub(crate) fn thumbnail(&self, picture: lopper_engine::data::Thumbnail) -> Thumbnail {
+        let (width, height, rgba) = shrink(picture.width, picture.height, picture.rgba);
+        let label = picture.label.map(|l| self.dataset.class_name(l)).unwrap_or_default();
+        Thumbnail { image: picture.image, label, width, height, rgba: base64(&rgba) }
     }
 
     /// Some images with their classes as a network's input.
@@ -211,7 +215,7 @@ fn shrink(width: usize, height: usize, rgba: Vec<u8>) -> (usize, usize, Vec<u8>)
 }
 
 /// Base64 with padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {

@@ -12,6 +12,7 @@ use lopper_engine::score::{Sample, measurable, measure};
 use lopper_engine::{Control, Ended};
 use serde::Serialize;
 use std::collections::HashSet;
+use std::sync::Mutex;
 
 /// Scores of every weight's filters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,7 +90,9 @@ impl Session {
                 Err(e) => return Err(e),
             }
         }
-        self.opened_mut()?.measured = Some((options.clone(), measured));
+        let opened = self.opened_mut()?;
+        opened.measured = Some((options.clone(), measured));
+        opened.scored = Mutex::default();
         let none = || Error::new(Code::Unsupported, "the model holds no weight of a convolution or linear layer");
         if out.scores.is_empty() { Err(first.unwrap_or_else(none)) } else { Ok(out) }
     }
@@ -143,7 +146,7 @@ fn missing(criterion: &Criterion, what: &str) -> Error {
 
 impl crate::images::Images {
     /// Some images as a network's input, with their classes if they have any.
-    fn sample(&self, indices: &[u32]) -> Result<Sample> {
+    pub(crate) fn sample(&self, indices: &[u32]) -> Result<Sample> {
         Ok(self.dataset.gather(indices, &self.normalization, None)?.into())
     }
 }

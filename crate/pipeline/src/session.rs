@@ -8,6 +8,7 @@ use crate::images::Images;
 use crate::mask::MaskState;
 use crate::methods::Trained;
 use crate::options::Which;
+use crate::predictions::Known;
 use crate::recover::Reference;
 use crate::summary::{DeviceInfo, Estimate, GroupChange, GroupSummary, ModelSummary, OpenedModel};
 use crate::tune::Tuned;
@@ -21,7 +22,7 @@ use lopper_core::report::{Accuracy, Change, PinInfo, sha256};
 use lopper_core::score::Measured;
 use lopper_core::{Code, Error, Result};
 use lopper_engine::{Device, DeviceChoice, DeviceKind, HostTensor, Network};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The opened model with everything that was found out about it.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ pub(crate) struct Opened {
     pub(crate) accuracy: Accuracy,
     /// Scores by images, and which images these were.
     pub(crate) measured: Option<(ScoreOptions, Measured)>,
+    /// Scores of the last plan's first step, and what they depend on beside `measured`.
+    pub(crate) scored: Mutex<Option<(String, Vec<Vec<f64>>)>>,
+    /// What models said of images.
+    pub(crate) answers: Known,
     pub(crate) cut: Option<CutState>,
     pub(crate) tuned: Option<Tuned>,
     pub(crate) masks: Option<MaskState>,
@@ -144,6 +149,8 @@ impl Session {
             described,
             accuracy: Accuracy::default(),
             measured: None,
+            scored: Mutex::default(),
+            answers: Known::default(),
             cut: None,
             tuned: None,
             masks: None,
@@ -255,6 +262,19 @@ impl Session {
         let opened = self.opened()?;
         let measured = opened.measured.as_ref().map_or(Measured::none(), |m| &m.1);
         let mut planner = Planner::new(&opened.graph, &opened.channels, options)?.of_file(opened.size());
+        // Whoever moves a slider asks for the same scores again and again.
+        if planner.gone().is_empty()
+            && let Some(now) = planner.next_graph()?
+        {
+            let key = planner.scored_by();
+            let mut last = opened.scored.lock().unwrap_or_else(PoisonError::into_inner);
+            let scores = match last.take().filter(|(of, _)| *of == key) {
+                Some((_, scores)) => scores,
+                None => planner.scores(&now, measured)?,
+            };
+            *last = Some((key, scores.clone()));
+            planner.step_by(&now, scores)?;
+        }
         while let Some(now) = planner.next_graph()? {
             planner.step(&now, measured)?;
         }

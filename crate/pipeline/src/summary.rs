@@ -155,6 +155,8 @@ pub struct DeviceInfo {
 /// A small picture.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Thumbnail {
+    /// Its place among the images.
+    pub image: u32,
     /// Its class.
     pub label: String,
     /// Columns of pixels.

@@ -5,7 +5,7 @@ use crate::evaluate::Judge;
 use crate::host::{Control, Host, Progress, TuneProgress};
 use crate::images::Images;
 use crate::memory;
-use crate::options::TuneOptions;
+use crate::options::{TuneOptions, Which};
 use crate::rules::{Augmentation, LossKind};
 use crate::session::Session;
 use crate::summary::TuneSummary;
@@ -94,6 +94,7 @@ impl Session {
                 let kept = kept.or_else(|| recovered.map(|model| (model, "that before the first step".to_owned())));
                 let Some((model, which)) = kept else { return Err(e) };
                 let tuned = Tuned { model, options: settings, steps, seconds: 0.0, finished: false };
+                self.opened_mut()?.answers.forget(Which::Tuned);
                 self.opened_mut()?.tuned = Some(tuned);
                 return Err(Error::new(e.code(), format!("{}; the last good model, {which}, is kept", e.message())));
             }
@@ -192,6 +193,7 @@ impl Session {
     fn keep_tuned(&mut self, tuned: Tuned, summary: TuneSummary) -> Result<TuneSummary> {
         let opened = self.opened_mut()?;
         opened.tuned = Some(tuned);
+        opened.answers.forget(Which::Tuned);
         opened.accuracy.after_recovery = None;
         Ok(summary)
     }

@@ -315,3 +315,31 @@ fn a_fine_tune_that_was_broken_off_ends_as_one_in_a_piece() {
         assert_eq!(files(&other).recipe, files(&whole).recipe, "{at}");
     }
 }
+
+/// A slider asks again and again, and scores that are kept must not outlive what they depend on.
+#[test]
+fn plans_in_any_order_are_those_of_a_new_session() {
+    let options = |criterion: &str, ratio: f64, lock: bool| PlanOptions {
+        criterion: Criterion::parse(criterion).unwrap(),
+        locks: if lock { vec!["stage1.conv1.weight".into()] } else { Vec::new() },
+        ..PlanOptions::new(Target::Ratio(ratio))
+    };
+    let open = || {
+        let mut session = Session::new();
+        session.open(SAMPLE, "sample.onnx").unwrap();
+        session
+    };
+    let one = open();
+    for (criterion, ratio, lock) in [
+        ("l1", 0.3, false),
+        ("l1", 0.5, false),
+        ("l2", 0.5, false),
+        ("l2", 0.5, true),
+        ("random", 0.5, false),
+        ("l1", 0.5, false),
+    ] {
+        let wanted = options(criterion, ratio, lock);
+        let (kept, new) = (one.plan(&wanted).unwrap(), open().plan(&wanted).unwrap());
+        assert_eq!(format!("{kept:?}"), format!("{new:?}"), "{criterion} {ratio}");
+    }
+}

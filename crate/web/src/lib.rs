@@ -5,6 +5,7 @@
 #![cfg(target_family = "wasm")]
 
 mod page;
+mod seeing;
 
 use js_sys::{Float32Array, Function, Uint8Array};
 use lopper_pipeline::{

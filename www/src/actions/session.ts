@@ -3,6 +3,7 @@
 import { batch } from '@preact/signals';
 import { Client, ENGINE_STOPPED, Failed } from '../client.js';
 import type { DeviceChoice, Progress, Which } from '../protocol.js';
+import { fetchViews } from '../lazy.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { keep } from './kept.js';
@@ -112,8 +113,10 @@ export async function chooseDevice(choice: DeviceChoice): Promise<void> {
 /** Loads the engine while the person reads. */
 export async function boot(): Promise<void> {
   try {
+    const views = fetchViews().catch(() => undefined);
     const version = await client.start();
     await askDevice(store.deviceChoice.value);
+    await views;
     store.engine.value = { state: 'ready', version };
   } catch (thrown) {
     store.engine.value = { state: 'failed', message: sentence(thrown) };

@@ -55,7 +55,7 @@ export async function solveRatios(macs: number): Promise<boolean> {
 }
 
 /** Rounds of timing, of which the fastest counts: whatever else the device does only adds to a time. */
-const ROUNDS = 3;
+const ROUNDS = 6;
 
 export async function timeZeros(share: number): Promise<void> {
   const rounds: Zeros[] = [];

@@ -1,8 +1,9 @@
-import { useSignal, useSignalEffect } from '@preact/signals';
+import { useSignalEffect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { text } from '../strings.js';
 import { colour } from '../views/plot.js';
-import { type Palette, type Scene, type View, fit, hit, paint } from './paint.js';
+import { type Palette, type Scene, type View, fit, hit, hitArrow, paint } from './paint.js';
 import * as scene from './scene.js';
 
 const GROUPS = 6;
@@ -17,6 +18,7 @@ function palette(host: HTMLElement): Palette {
   const style = getComputedStyle(host);
   return {
     surface: colour(host, 'surface'),
+    ground: getComputedStyle(host).backgroundColor,
     ink: style.color,
     quiet: colour(host, 'quiet'),
     line: colour(host, 'strong'),
@@ -34,15 +36,15 @@ export interface Hands {
   show(box: number): void;
 }
 
-export function Canvas(props: { hands: { current: Hands | null }; wide: boolean }) {
+export function Canvas(props: { hands: { current: Hands | null }; wide: boolean; children?: ComponentChildren }) {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const view = useRef<View>({ x: 0, y: 0, zoom: 1 });
   const redraw = useRef<() => void>(() => undefined);
-  const hovered = useSignal<number | undefined>(undefined);
 
   const now = (): Scene | undefined => {
     const laidOut = scene.laidOut.value;
+    const over = scene.hovered.value;
     return (
       laidOut && {
         ...laidOut,
@@ -51,7 +53,10 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
         lit: scene.light.value,
         chain: scene.chainBoxes.value,
         selected: scene.selected.value,
-        hovered: hovered.value,
+        hovered: over && 'box' in over ? over.box : undefined,
+        hoveredArrow: over && 'arrow' in over ? over.arrow : undefined,
+        labels: scene.labels.value,
+        loose: scene.loose.value,
       }
     );
   };
@@ -168,18 +173,22 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
     else if (event.key === '-') props.hands.current?.zoom(1 / ZOOM_STEP);
     else if (event.key === '0') home(0);
     else if (event.key === 'Enter' && scene.selected.value !== undefined) scene.openBox(scene.selected.value);
-    else return;
+    else if (event.key === ']' || event.key === '[') {
+      const box = scene.step(event.key === ']' ? 1 : -1);
+      if (box !== undefined) props.hands.current?.show(box);
+    } else return;
     event.preventDefault();
   };
 
+  const waiting = scene.arranging.value || scene.laidOut.value === undefined;
   return (
-    <div class="graph-canvas" ref={host}>
+    <div class="graph-canvas" ref={host} aria-busy={waiting}>
       <canvas
         ref={canvas}
         tabIndex={0}
         role="img"
         aria-label={text.graph.label}
-        class={hovered.value === undefined ? undefined : 'over-box'}
+        class={scene.hovered.value === undefined ? undefined : 'over-box'}
         onKeyDown={key}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);
@@ -188,7 +197,10 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
         onPointerMove={(event) => {
           const from = press.current;
           if (!from) {
-            hovered.value = at(event);
+            const found = now();
+            const box = at(event);
+            const arrow = box === undefined && found ? hitArrow(found, view.current, event.offsetX, event.offsetY) : undefined;
+            scene.hovered.value = box !== undefined ? { box } : arrow !== undefined ? { arrow } : undefined;
             return;
           }
           const [x, y] = [event.clientX - from.x, event.clientY - from.y];
@@ -201,13 +213,14 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean 
           press.current = undefined;
         }}
         onPointerCancel={() => (press.current = undefined)}
-        onPointerLeave={() => (hovered.value = undefined)}
+        onPointerLeave={() => (scene.hovered.value = undefined)}
         onDblClick={(event) => {
           const box = at(event);
           if (box !== undefined) scene.openBox(box);
         }}
       />
-      {scene.laidOut.value === undefined && <p class="graph-wait">{text.graph.drawing}</p>}
+      {props.children}
+      {waiting && <p class="graph-wait">{text.graph.drawing}</p>}
     </div>
   );
 }

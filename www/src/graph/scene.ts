@@ -15,6 +15,15 @@ export const selected = signal<number | undefined>(undefined);
 export const lit = signal<number | undefined>(undefined);
 /** Nodes of a chain of unions that is walked, by name. */
 export const chain = signal<ReadonlySet<string>>(new Set());
+/** The box or arrow under the pointer. */
+export const hovered = signal<{ box: number } | { arrow: number } | undefined>(undefined);
+/** Which widths stand on the arrows. */
+export type Labels = 'none' | 'before' | 'after' | 'both';
+export const widths = signal<Labels>('both');
+/** Shapes of the drawing's values after the present plan's cut, as far as they are known. */
+export const after = signal<(string[] | null)[] | undefined>(undefined);
+/** A layout is being worked out. */
+export const arranging = signal(false);
 export const laidOut = signal<{ shown: Shown; layout: Layout } | undefined>(undefined);
 
 export const allPaths = computed(() => (store.drawing.value ? paths(store.drawing.value) : []));
@@ -64,6 +73,50 @@ export function sizesOf(shown: Shown, drawing: Drawing, widths: Widths): [number
   return shown.boxes.map((box) => {
     return size(box, box.block ? text.graph.nodes(box.nodes.length) : room(drawing, box.nodes[0] ?? 0, widths));
   });
+}
+
+/** The width of a value: of the axis that the cut shortens, or else of its channels. */
+function width(drawing: Drawing, value: number, show: Labels): string {
+  const [before, left] = [drawing.values[value]?.shape, after.value?.[value]];
+  if (!before || show === 'none') return '';
+  const cut = left ? before.findIndex((length, axis) => left[axis] !== length) : -1;
+  const axis = cut >= 0 ? cut : Math.min(1, before.length - 1);
+  const [from, to] = [before[axis] ?? '', left?.[axis] ?? before[axis] ?? ''];
+  if (show === 'both') return from === to ? from : `${from} → ${to}`;
+  return show === 'before' ? from : to;
+}
+
+/** What stands on each arrow. */
+export const labels = computed<string[]>(() => {
+  const [now, drawing, show] = [laidOut.value, store.drawing.value, widths.value];
+  if (!now || !drawing) return [];
+  return now.shown.arrows.map(({ values }) => width(drawing, values[0] ?? -1, show));
+});
+
+/** Boxes with a statistic that runs over channels: a cut there is close, not exact. */
+export const loose = computed<ReadonlySet<number>>(() => {
+  const [now, drawing] = [laidOut.value, store.drawing.value];
+  const names = new Set(store.model.value?.groups.flatMap((group) => group.renormalised));
+  if (!now || !drawing || names.size === 0) return new Set();
+  return new Set(drawing.nodes.flatMap((node, index) => (names.has(node.name) ? [now.shown.boxOf[index] ?? 0] : [])));
+});
+
+/** The first value that a box hands on, or that an arrow carries. */
+export function valueAt(place: { box: number } | { arrow: number } | undefined): string | undefined {
+  const [now, drawing] = [laidOut.value, store.drawing.value];
+  if (!now || !drawing || !place) return undefined;
+  const arrow = 'arrow' in place ? now.shown.arrows[place.arrow] : now.shown.arrows.find(({ from }) => from === place.box);
+  return drawing.values[arrow?.values[0] ?? -1]?.name;
+}
+
+/** Selects the box after the selected one, or before it. */
+export function step(by: 1 | -1): number | undefined {
+  const count = laidOut.value?.shown.boxes.length ?? 0;
+  if (count === 0) return undefined;
+  const now = selected.value ?? (by > 0 ? -1 : 0);
+  const next = (now + by + count) % count;
+  select(next);
+  return next;
 }
 
 /** What each box is to the group that is lit, and the values that carry its channels. */
@@ -117,17 +170,22 @@ export function followLayout(): () => void {
     const shown = collapse(drawing, allPaths.value, allLevels.value[level.value]?.depth ?? 1, opened.value, store.model.peek()?.pinned ?? []);
     wish += 1;
     const mine = wish;
+    arranging.value = true;
     // Sizes read what a cut leaves, and a cut must not lay everything out anew.
     const boxes = untracked(() => sizesOf(shown, drawing, kept.value));
     const arrows = shown.arrows.map(({ from, to }): [number, number] => [from, to]);
     client.call('layout', { sizes: boxes, arrows }).then(
       (layout) => {
         if (mine !== wish) return;
+        arranging.value = false;
         const node = selected.peek() === undefined ? undefined : laidOut.peek()?.shown.boxes[selected.peek() ?? 0]?.nodes[0];
         laidOut.value = { shown, layout };
         selected.value = node === undefined ? undefined : shown.boxOf[node];
       },
-      () => undefined,
+      () => {
+        // The engine stopped; the drawing is fetched anew with the next one.
+        if (mine === wish) arranging.value = false;
+      },
     );
   });
 }

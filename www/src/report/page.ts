@@ -32,7 +32,7 @@ const row = (cells: readonly (string | Markup)[]): Markup => {
 };
 
 const table = (caption: string, head: readonly string[], rows: readonly Markup[]): Markup =>
-  html`<div class="room"><table><caption>${caption}</caption><thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+  html`<div class="room"><table><caption>${caption}</caption><thead><tr>${head.map((cell) => (cell === '' ? html`<td></td>` : html`<th scope="col">${cell}</th>`))}</tr></thead>
     <tbody>${rows}</tbody></table></div>`;
 
 function sizes({ cut, evaluations }: Told): Markup {

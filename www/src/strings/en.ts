@@ -1,6 +1,7 @@
 /** Every sentence on the page, in English; every other language has the same keys. */
 
 import { criteria } from './en/criteria.js';
+import { seeing } from './en/seeing.js';
 import { tour } from './en/tour.js';
 import { training } from './en/training.js';
 import type { TaskName, TargetKind, SampleStage } from '../store.js';
@@ -18,6 +19,9 @@ const tasks: Record<TaskName, string> = {
   evaluate: 'Evaluating',
   sensitivity: 'Cutting one group at a time',
   sweep: 'Trying many cuts',
+  compare: 'Asking both models',
+  agreement: 'Scoring by every measure',
+  silent: 'Looking for silent channels',
   zeros: 'Timing',
   tune: 'Fine-tuning',
   train: 'Pruning and training',
@@ -277,7 +281,7 @@ export const en = {
     cut: 'Cut',
     noCut: 'Make a cut to see it beside.',
     same: 'The file keeps its size, too, and so does every array in memory. Zeros are worth something only where all of a channel is zero: then it can be cut.',
-    measured: (device: string) => `Time of one sample on this ${device}, the fastest of three rounds`,
+    measured: (device: string) => `Time of one sample on this ${device}, the fastest of six rounds`,
   },
   graph: {
     title: 'See the graph',
@@ -491,6 +495,7 @@ export const en = {
     folder: 'The folder could not be read. Drop it again, or choose it with the button.',
     fileGone: (name: string) => `${name} can no longer be read. It was moved, changed or deleted; choose it again.`,
   },
+  seeing,
   report: {
     title: (model: string) => `What was cut from ${model}`,
     made: (date: string) => `Made by Lopper on ${date}.`,

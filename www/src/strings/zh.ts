@@ -3,6 +3,7 @@
 import type { SampleStage } from '../store.js';
 import type { Strings } from './en.js';
 import { criteria } from './zh/criteria.js';
+import { seeing } from './zh/seeing.js';
 import { tour } from './zh/tour.js';
 import { training } from './zh/training.js';
 
@@ -29,6 +30,9 @@ export const zh: Strings = {
     evaluate: '正在评估',
     sensitivity: '正在逐组试剪',
     sweep: '正在尝试多种剪法',
+    compare: '正在询问两个模型',
+    agreement: '正在用每种度量打分',
+    silent: '正在查找失活的通道',
     zeros: '正在计时',
     tune: '正在微调',
     train: '正在边剪边训',
@@ -261,7 +265,7 @@ export const zh: Strings = {
     cut: '剪枝',
     noCut: '先剪一次，就能并排比较。',
     same: '文件大小不变，内存中的每个数组也不变。只有整个通道都为零时，零才有价值：那样就可以剪去。',
-    measured: (device) => `在此 ${device} 上处理一个样本的时间，取三轮中最快的一次`,
+    measured: (device) => `在此 ${device} 上处理一个样本的时间，取六轮中最快的一次`,
   },
   graph: {
     title: '查看计算图',
@@ -473,6 +477,7 @@ export const zh: Strings = {
     folder: '文件夹无法读取。请再拖一次，或用按钮选择。',
     fileGone: (name) => `${name} 已无法读取：它被移动、修改或删除了。请重新选择。`,
   },
+  seeing,
   report: {
     title: (model) => `${model} 的剪枝报告`,
     made: (date) => `由 Lopper 生成于 ${date}。`,

@@ -5,6 +5,7 @@ import type { Change, Scope } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { Segmented, Slider, TaskProgress } from './controls.js';
+import { LazyPanel } from './lazy.js';
 import { MoreSettings } from './limits.js';
 import { Measure, MeasureNeeds, Times } from './measure.js';
 import { ScoresPanel } from './scores.js';
@@ -96,6 +97,9 @@ export function CutStep() {
       <TaskProgress name="cut" />
       <div class="panels">
         <ScoresPanel />
+        <LazyPanel view="layer" />
+        <LazyPanel view="agreement" />
+        <LazyPanel view="scopes" />
         <SensitivityPanel />
         <ZerosPanel />
       </div>

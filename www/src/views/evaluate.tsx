@@ -4,6 +4,7 @@ import type { Evaluation, Which } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { StopButton } from './controls.js';
+import { LazyPanel } from './lazy.js';
 import { Step } from './step.js';
 import { SweepPanel } from './sweep.js';
 
@@ -69,7 +70,16 @@ export function EvaluateStep() {
   const rows = candidates();
   const missing = rows.filter((which) => !store.evaluations.value[which]).length;
   const running = store.task.value?.name === 'evaluate';
-  if (!ready) return <Step id="evaluate" state="waiting" note={text.evaluate.needsData} />;
+  if (!ready) {
+    return (
+      <Step id="evaluate" state="waiting" note={text.evaluate.needsData}>
+        <div class="panels">
+          {data && <LazyPanel view="compare" />}
+          <LazyPanel view="latency" />
+        </div>
+      </Step>
+    );
+  }
   return (
     <Step id="evaluate" state={missing === 0 && rows.length > 1 ? 'done' : 'open'}>
       <ul class="results">
@@ -88,7 +98,11 @@ export function EvaluateStep() {
         </button>
         {running && <StopButton />}
       </div>
-      <SweepPanel />
+      <div class="panels">
+        <LazyPanel view="compare" />
+        <SweepPanel />
+        <LazyPanel view="latency" />
+      </div>
     </Step>
   );
 }

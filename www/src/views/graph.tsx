@@ -1,14 +1,20 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { client } from '../actions/session.js';
 import { Canvas, type Hands } from '../graph/canvas.js';
 import * as scene from '../graph/scene.js';
 import type { Drawing, Role } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import * as format from '../format.js';
+import { shownPlan, useAnswer } from '../seeing/answer.js';
+import { ChannelMap } from './channels.js';
+import { Segmented } from './controls.js';
 import { Panel } from './panel.js';
 
 const ZOOM_STEP = 1.25;
+/** Widths after the cut are worked out for graphs of up to so many nodes. */
+const MEASURED = 3000;
 /** More finds than these are not shown. */
 const FOUND = 8;
 const ROLES: readonly Role[] = ['producer', 'consumer', 'companion'];
@@ -75,8 +81,10 @@ function Details(props: { drawing: Drawing }) {
       members.set(group, (members.get(group) ?? new Set()).add(role));
     }
   }
-  const given = drawing.edges.filter(([from]) => box.nodes.includes(from)).map(([, , value]) => drawing.values[value]);
+  const inside = new Set(box.nodes);
+  const given = drawing.edges.filter(([from]) => inside.has(from)).map(([, , value]) => drawing.values[value]);
   const shape = one && given[0]?.shape;
+  const left = given[0] && scene.after.value?.[drawing.values.indexOf(given[0])];
   if (members.size === 0) for (const group of given.flatMap((value) => value?.groups ?? [])) members.set(group, new Set());
   return (
     <div class="graph-details" aria-live="polite">
@@ -92,8 +100,20 @@ function Details(props: { drawing: Drawing }) {
       {shape && (
         <p>
           <span class="quiet-text">{text.graph.shape}</span> {format.shape(shape)}
+          {left && format.shape(left) !== format.shape(shape) && (
+            <>
+              {' '}
+              → <b>{format.shape(left)}</b>
+            </>
+          )}
         </p>
       )}
+      {scene.loose.value.has(at) && (
+        <p>
+          <b class="problem">≈ {text.seeing.graph.renormalised}</b> {text.groups.renormalised}
+        </p>
+      )}
+      <ChannelMap value={scene.valueAt({ box: at })} />
       {members.size === 0 && <p class="hint">{text.graph.noGroup}</p>}
       <ul class="graph-groups">
         {[...members].slice(0, 12).map(([group, roles]) => (
@@ -154,6 +174,7 @@ function Legend() {
         </span>
       ))}
       <span class="legend legend-pinned">{text.graph.legend.pinned}</span>
+      <span class="legend legend-loose">{text.seeing.graph.renormalised}</span>
     </p>
   );
 }
@@ -174,6 +195,17 @@ function Graph() {
     document.addEventListener('keydown', escape);
     return () => document.removeEventListener('keydown', escape);
   }, []);
+  const { plan, key } = shownPlan();
+  // Asked once the drawing is there, since the engine answers in turn; a very large graph would keep it too long.
+  const wanted = (store.drawing.value?.nodes.length ?? Number.POSITIVE_INFINITY) <= MEASURED ? plan : undefined;
+  const { value: left } = useAnswer([opened, store.drawing.value, key], wanted && (() => client.call('widths', wanted)));
+  useEffect(() => {
+    scene.after.value = left;
+  }, [left]);
+  const go = (by: 1 | -1): void => {
+    const box = scene.step(by);
+    if (box !== undefined) hands.current?.show(box);
+  };
   const laidOut = scene.laidOut.value;
   const drawing = laidOut && store.drawing.value;
   const shown = laidOut?.shown.boxes.length ?? 0;
@@ -202,13 +234,34 @@ function Graph() {
           </button>
         </div>
       </div>
-      <Canvas hands={hands} wide={wide.value} />
+      <Canvas hands={hands} wide={wide.value}>
+        {scene.hovered.value && scene.valueAt(scene.hovered.value) && (
+          <div class="graph-hover">
+            <ChannelMap value={scene.valueAt(scene.hovered.value)} />
+          </div>
+        )}
+      </Canvas>
       <Legend />
+      <Segmented<scene.Labels>
+        label={text.seeing.graph.widths}
+        name="graph-widths"
+        value={scene.widths.value}
+        options={text.seeing.graph.width}
+        change={(value) => (scene.widths.value = value)}
+      />
       {drawing && (
         <>
           <p class="hint">
-            {text.graph.boxes(shown, drawing.nodes.length)}. {text.graph.lead}
+            {text.graph.boxes(shown, drawing.nodes.length)}. {text.graph.lead} {text.seeing.graph.keys}
           </p>
+          <div class="actions">
+            <button type="button" class="button small" onClick={() => go(-1)}>
+              {text.seeing.graph.previous}
+            </button>
+            <button type="button" class="button small" onClick={() => go(1)}>
+              {text.seeing.graph.next}
+            </button>
+          </div>
           <Details drawing={drawing} />
         </>
       )}

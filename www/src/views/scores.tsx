@@ -41,30 +41,27 @@ export function line({ least, most, sorted }: Heights, gone: number): number {
   return ((last + first) / 2 - least) / (most - least);
 }
 
+/** All bars as pieces of a path, in a picture that is as wide as there are bars. */
+const pieces = ({ bins, fullest }: Heights): string[] =>
+  bins.map((count, bin) => {
+    const height = count === 0 ? 0 : Math.max(2, (count / fullest) * (HEIGHT - 4));
+    return height === 0 ? '' : `M${bin + 0.1} ${HEIGHT}v${-height}h.8v${height}z`;
+  });
+
 function Histogram(props: { group: GroupScores; gone: number }) {
   const { group, gone } = props;
   const seen = useMemo(() => heights(group.scores), [group]);
-  const at = line(seen, gone) * 100;
-  const width = 100 / BINS;
+  // Two shapes instead of a shape a bar: there are many histograms, and all of them change while the slider moves.
+  const bars = useMemo(() => pieces(seen), [seen]);
+  const at = line(seen, gone) * BINS;
+  const going = gone > 0 ? Math.max(0, Math.ceil(at - 0.5)) : 0;
   const label = text.scores.of(group.name, gone, group.scores.length);
   return (
     <li class="histogram">
-      <svg width="100%" height={HEIGHT} role="img" aria-label={label}>
-        {seen.bins.map((count, bin) => {
-          const height = count === 0 ? 0 : Math.max(2, (count / seen.fullest) * (HEIGHT - 4));
-          const goes = gone > 0 && (bin + 0.5) * width < at;
-          return (
-            <rect
-              key={bin}
-              class={goes ? 'bar-gone-solid' : 'bar-kept'}
-              x={`${bin * width + 0.3}%`}
-              y={HEIGHT - height}
-              width={`${width - 0.6}%`}
-              height={height}
-            />
-          );
-        })}
-        {gone > 0 && <line class="threshold" x1={`${at}%`} x2={`${at}%`} y1="0" y2={HEIGHT} />}
+      <svg viewBox={`0 0 ${BINS} ${HEIGHT}`} preserveAspectRatio="none" width="100%" height={HEIGHT} role="img" aria-label={label}>
+        <path class="bar-gone-solid" d={bars.slice(0, going).join('')} />
+        <path class="bar-kept" d={bars.slice(going).join('')} />
+        {gone > 0 && <path class="threshold" d={`M${at.toFixed(2)} 0V${HEIGHT}`} />}
       </svg>
       <span class="histogram-name">
         <code>{group.name}</code>

@@ -116,9 +116,7 @@ function Body() {
       <Tasks />
       <p class="tour-look">
         <b>{text.tour.look}</b> {look}{' '}
-        <span class="quiet-text">
-          {text.tour.from}: {from}.
-        </span>
+        <span class="quiet-text">{text.tour.from(from)}</span>
       </p>
     </div>
   );

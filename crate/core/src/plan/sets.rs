@@ -8,7 +8,7 @@ use crate::cut::{Kept, check_emptied};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::hash::{Map, Set as HashedSet};
-use crate::score::{Measured, Normalizer, group_scores};
+use crate::score::{Measured, Normalizer};
 use std::collections::{BTreeMap, HashSet};
 
 /// Share of a group's channels that stays whatever their scores, where groups compete.
@@ -76,17 +76,16 @@ fn order(scores: &[f64], of: &[usize], stays: impl Fn(usize) -> bool) -> Vec<usi
     out
 }
 
-/// The sets of a graph whose classes `gone` are masked already: these go before all others.
+/// The sets of a graph whose classes `gone` are masked already: these go before all others. `all` are the groups' scores.
 pub(super) fn sets(
     graph: &Graph,
     channels: &Channels,
     options: &PlanOptions,
     limits: &[Option<String>],
     gone: &HashSet<u32>,
-    measured: &Measured,
+    mut all: Vec<Vec<f64>>,
 ) -> Result<Vec<Set>> {
     let wanted = |g: usize| limits.get(g).is_some_and(Option::is_none);
-    let mut all = group_scores(graph, channels, wanted, &options.scoring(measured), gone)?;
     let whole = if options.heads { rows(graph, channels, &all) } else { Vec::new() };
     for r in &whole {
         let mut scores = vec![0.0; channels.groups.get(r.group).map_or(0, |g| g.classes.len())];
@@ -99,7 +98,7 @@ pub(super) fn sets(
             *slot = scores;
         }
     }
-    let between = options.scoring(measured).between_groups();
+    let between = options.scoring(Measured::none()).between_groups();
     let scores: Vec<Vec<f64>> = (channels.groups.iter().zip(&all).enumerate())
         .map(|(g, (group, own))| match wanted(g) {
             true => scored(group, own, competes(graph, options, group).then_some(between), gone),

@@ -9,7 +9,7 @@ use crate::cut::{Kept, check_emptied, masked};
 use crate::error::{Code, Error, Result};
 use crate::graph::Graph;
 use crate::mask::dead_channels;
-use crate::score::Measured;
+use crate::score::{Measured, group_scores};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -141,8 +141,33 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// When no group can be cut, the target cannot be reached, or a score is missing.
     pub fn step(&mut self, now: &Graph, measured: &Measured) -> Result<()> {
+        let scores = self.scores(now, measured)?;
+        self.step_by(now, scores)
+    }
+
+    /// A score for every channel of every group that can be cut, taken from what [`Planner::next_graph`] gave; 0 for the others.
+    ///
+    /// # Errors
+    /// When a score is missing.
+    pub fn scores(&self, now: &Graph, measured: &Measured) -> Result<Vec<Vec<f64>>> {
+        let wanted = |g: usize| self.limits.get(g).is_some_and(Option::is_none);
+        group_scores(now, self.channels, wanted, &self.options.scoring(measured), &self.gone)
+    }
+
+    /// What tells the first step's [`Planner::scores`] from those of other options, for one graph and what was measured of it.
+    pub fn scored_by(&self) -> String {
+        let PlanOptions { criterion, reduction, normalizer, .. } = &self.options;
+        let held: Vec<usize> = (self.limits.iter().enumerate()).filter(|(_, l)| l.is_some()).map(|(g, _)| g).collect();
+        format!("{criterion:?} {reduction:?} {normalizer:?} {held:?}")
+    }
+
+    /// As [`Planner::step`], by scores that are known.
+    ///
+    /// # Errors
+    /// When no group can be cut or the target cannot be reached.
+    pub fn step_by(&mut self, now: &Graph, scores: Vec<Vec<f64>>) -> Result<()> {
         let (options, steps) = (&self.options, self.options.steps);
-        let sets = sets(now, self.channels, options, &self.limits, &self.gone, measured)?;
+        let sets = sets(now, self.channels, options, &self.limits, &self.gone, scores)?;
         if sets.iter().all(|s| s.most == 0) {
             return Err(Error::new(
                 Code::NothingToCut,

@@ -110,6 +110,11 @@ fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32 + Copy) -> f64 {
     x.chunks(PIECE).zip(y.chunks(PIECE)).map(|(x, y)| add(x, y, term)).sum()
 }
 
+/// The sum of squared differences of two filters.
+pub(super) fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
+    sum_of(x, y, |a, b| (a - b) * (a - b))
+}
+
 /// The sum of a term over a piece of two filters.
 #[inline]
 fn add(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {

@@ -3,8 +3,10 @@
 //! A criterion gives every producer one number per filter; reductions over the members of a group and normalisers over
 //! its channels make them one number a channel that can be compared in the chosen scope.
 
+mod agree;
 mod criterion;
 mod fpgm;
+mod geometry;
 mod lamp;
 mod layers;
 mod measured;
@@ -18,8 +20,10 @@ mod spread;
 mod threads;
 mod weights;
 
+pub use agree::rank_correlation;
 pub use criterion::{Criterion, Needs};
 pub use fpgm::{Distance, distance_sums, mixed};
+pub use geometry::{Distances, Plane};
 pub use layers::{Layer, layers};
 pub use measured::Measured;
 pub use normalize::Normalizer;

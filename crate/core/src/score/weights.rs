@@ -63,6 +63,14 @@ impl<'a> Scorer<'a> {
         Ok(scores)
     }
 
+    /// The scores of a layer's filters; those of a mixture are normalised by their mean unless `normalizer` is another.
+    ///
+    /// # Errors
+    /// As [`Scorer::filters`].
+    pub fn layer(&self, criterion: &Criterion, normalizer: Option<Normalizer>, layer: &Layer) -> Result<Vec<f64>> {
+        blended(criterion, normalizer, |c| self.filters(c, layer.weight, &layer.filters, &|_| true))
+    }
+
     /// The absolute scale of the BatchNormalization behind the layers that read a weight; their mean where there are
     /// several.
     fn bn_scale(&self, value: ValueId) -> Result<Vec<f64>> {
@@ -108,8 +116,7 @@ pub fn weight_scores(
         let value = &graph.values[layer.weight];
         let stored = value.tensor.as_ref().is_some_and(|t| t.dtype.is_float());
         if stored && !out.iter().any(|(name, _)| *name == value.name) {
-            let of = |c: &Criterion| scorer.filters(c, layer.weight, &layer.filters, &|_| true);
-            out.push((value.name.clone(), blended(criterion, normalizer, of)));
+            out.push((value.name.clone(), scorer.layer(criterion, normalizer, layer)));
         }
     }
     out

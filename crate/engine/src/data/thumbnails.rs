@@ -46,7 +46,8 @@ impl Dataset {
         chosen.map(|image| self.thumbnail(image)).collect()
     }
 
-    fn thumbnail(&self, image: u32) -> Thumbnail {
+    /// One image for a screen.
+    pub fn thumbnail(&self, image: u32) -> Thumbnail {
         let size = self.height * self.width * self.channels;
         let range = image as usize * size..(image as usize + 1) * size;
         let rgba = match &self.pixels {

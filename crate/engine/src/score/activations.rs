@@ -9,7 +9,7 @@ use lopper_core::score::{Criterion, Layer};
 use lopper_core::{Code, Error, Result};
 
 /// A value as images, channels, and the elements of one image and channel.
-pub(super) fn by_channel(value: DeviceTensor, axis: usize, images: usize) -> Result<Tensor<3>> {
+pub(crate) fn by_channel(value: DeviceTensor, axis: usize, images: usize) -> Result<Tensor<3>> {
     let dims = value.dims();
     let (rows, channels) = (dims.first().copied().unwrap_or(0), dims.get(axis).copied().unwrap_or(0));
     if axis == 0 || images == 0 || channels == 0 || !rows.is_multiple_of(images) {
@@ -28,7 +28,7 @@ pub(super) fn by_channel(value: DeviceTensor, axis: usize, images: usize) -> Res
 }
 
 /// A value as maps of each image and channel, and how wide these are.
-pub(super) fn maps(value: DeviceTensor, axis: usize, images: usize) -> Result<(DeviceTensor, usize)> {
+pub(crate) fn maps(value: DeviceTensor, axis: usize, images: usize) -> Result<(DeviceTensor, usize)> {
     match (value.dims().as_slice(), axis) {
         (&[n, _, _, width], 1) if n == images => Ok((value, width)),
         (&[n, _, width, _], 3) if n == images => Ok((value.permute(&[0, 3, 1, 2])?, width)),

@@ -16,10 +16,12 @@ mod weights;
 use crate::batch::{Control, Ended};
 use crate::data;
 use crate::device::{Device, DeviceKind};
+pub(crate) use activations::{by_channel, maps};
 use lopper_core::Result;
 use lopper_core::graph::Graph;
 use lopper_core::score::{Criterion, Measured, Needs, layers};
 use pass::Pass;
+pub(crate) use pass::read_all;
 use tally::Tally;
 
 /// A batch of a network's input, with its classes if they are known.

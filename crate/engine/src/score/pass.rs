@@ -274,7 +274,7 @@ fn labelled(batch: &Sample) -> Result<Labelled> {
 }
 
 /// Reads many small tensors back with one wait for the device.
-async fn read_all(parts: Vec<Tensor<1>>) -> Result<Vec<Vec<f64>>> {
+pub(crate) async fn read_all(parts: Vec<Tensor<1>>) -> Result<Vec<Vec<f64>>> {
     if parts.is_empty() {
         return Ok(Vec::new());
     }

@@ -71,7 +71,7 @@ const chapters: Record<ChapterId, Chapter> = {
       'Open \u201cWhy not just set weights to zero?\u201d.',
       'Time the zeros beside the cut.',
     ],
-    look: 'The bar with half of the weights at zero is as long as the original\u2019s. The cut\u2019s bar is shorter, with the same arithmetic on fewer numbers.',
+    look: 'The bar with half of the weights at zero is about as long as the original\u2019s. The cut\u2019s bar is shorter, with the same arithmetic on fewer numbers.',
     from: 'Wen and others, Learning Structured Sparsity in Deep Neural Networks, 2016',
   },
   recovery: {
@@ -100,7 +100,7 @@ export const tour = {
   chapterList: 'Chapters',
   try: 'Try it',
   look: 'Look for',
-  from: 'From',
+  from: (paper: string) => `From: ${paper}.`,
   show: 'Show me',
   showTask: (task: string) => `Show me: ${task}`,
   done: 'done',

@@ -43,7 +43,7 @@ export const tour: Strings['tour'] = {
       title: '掩码与剪枝',
       words: '许多文献把权重置零，然后数有多少零。但处理器乘零和乘其他数一样费时。只有真正剪去才能让数组变小，文件、内存和时间也随之变小。',
       tasks: ['按剪枝按钮（如果上次剪枝用的不是这组设置）。', '打开“为什么不直接把权重置零？”。', '为置零与剪枝并排计时。'],
-      look: '一半权重为零的那根条与原模型一样长。剪枝的条更短：同样的运算，数更少。',
+      look: '一半权重为零的那根条与原模型差不多长。剪枝的条更短：同样的运算，数更少。',
       from: 'Wen 等，Learning Structured Sparsity in Deep Neural Networks，2016',
     },
     recovery: {
@@ -57,7 +57,7 @@ export const tour: Strings['tour'] = {
   chapterList: '章节',
   try: '动手试试',
   look: '看什么',
-  from: '出处',
+  from: (paper) => `出处：${paper}。`,
   show: '指给我看',
   showTask: (task) => `指给我看：${task}`,
   done: '已完成',
