@@ -228,6 +228,7 @@ impl Session {
             let mut trainer = Trainer::new(&small, &Device::cpu(), Default::default())?;
             trainer.restore(&restored.state())?;
             let model = trainer.to_model(&small).await?;
+            self.opened_mut()?.answers.forget(Which::Tuned);
             self.opened_mut()?.trained = Some(Trained { model, options: options.clone() });
         }
         let tuned = cut.is_some();

@@ -44,7 +44,7 @@ impl<H: Host> Work<'_, H> {
         if self.run.log.resumes() {
             trainer = self.run.again(&mut self.uncut)?;
         }
-        let mut tocked = within > 0;
+        let mut tocked = within == 1;
         for done in tocks * ticks + within.saturating_sub(1).. {
             if done % ticks == 0 && !std::mem::take(&mut tocked) {
                 self.tock(&mut trainer, *penalty, done / ticks + 1).await?;

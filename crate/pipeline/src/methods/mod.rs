@@ -145,6 +145,7 @@ impl Session {
         let run = Run { images: self.images()?, device: &self.device, control: &control, host, options, log };
         let (model, finished, log) = self.after_cut(run, ready.map(|r| r.memory)).await?;
         let Place { stages, held, .. } = log.place;
+        self.opened_mut()?.answers.forget(crate::Which::Tuned);
         self.opened_mut()?.trained = Some(Trained { model, options: options.clone() });
         Ok(PruneTrainSummary { cut: self.cut_summary()?, stages, held, finished })
     }
