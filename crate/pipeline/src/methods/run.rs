@@ -59,12 +59,27 @@ pub(crate) struct Place {
     pub(crate) begin: (usize, f64),
     /// Classes that have gone from the uncut model.
     pub(crate) gone: Vec<u32>,
-    /// What an [`Act`] remembers.
+    /// What an [`Act`] remembers, to the last bit: numbers in JSON are not read back as exactly.
+    #[serde(with = "bits")]
     pub(crate) factors: Vec<Vec<f64>>,
     pub(crate) stages: Vec<StageNote>,
     pub(crate) held: Vec<(String, String)>,
     /// The last cut, once it is made.
     pub(crate) plan: Option<PlanOptions>,
+}
+
+mod bits {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(numbers: &[Vec<f64>], to: S) -> Result<S::Ok, S::Error> {
+        let bits: Vec<Vec<u64>> = numbers.iter().map(|n| n.iter().map(|v| v.to_bits()).collect()).collect();
+        bits.serialize(to)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Vec<Vec<f64>>, D::Error> {
+        let bits = Vec::<Vec<u64>>::deserialize(from)?;
+        Ok(bits.into_iter().map(|n| n.into_iter().map(f64::from_bits).collect()).collect())
+    }
 }
 
 /// Where a run stands, and how it is kept.
