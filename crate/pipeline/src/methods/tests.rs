@@ -402,7 +402,7 @@ fn a_cancelled_run_goes_on_in_the_same_session() {
     for (at, cut) in [(4, false), (10, true)] {
         let host = Slow::new(Some((at, session.control())));
         let ended = block_on(session.prune_train(&options, &host));
-        assert_eq!(ended.as_ref().map_or(false, |s| !s.finished), cut, "{ended:?}");
+        assert_eq!(ended.as_ref().is_ok_and(|s| !s.finished), cut, "{ended:?}");
         assert_eq!(session.export(Which::Tuned, crate::Unproved::Refuse, "").is_ok(), cut);
         let last = host.kept.borrow().last().cloned().unwrap();
         let back = block_on(session.restore(&last, &Slow::new(None))).unwrap();
