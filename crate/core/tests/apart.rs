@@ -135,6 +135,7 @@ fn no_two_tensors_are_in_memory_at_once() {
         assert_eq!(back.tensor(got).unwrap(), want_tensor(want));
     }
     assert_eq!(back.graph().initializer.len(), LAYERS);
+    assert_eq!(smaller.outside(), back.outside(), "what was cut is not counted any more");
 }
 
 fn want_tensor(proto: &TensorProto) -> lopper_core::onnx::Tensor {

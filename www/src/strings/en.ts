@@ -420,6 +420,7 @@ export const en = {
     passed: 'The cut model equals the masked original.',
     close: 'The cut is close, not exact.',
     notRun: 'This cut could not be proved, so there is no download.',
+    elsewhere: 'This cut is too large to be proved in a page. Prove the download on the command line.',
     failed: 'The proof failed. There is no download; this is an error in Lopper.',
     how: 'Both ran side by side on the same random input. Largest difference, as a share of the largest output:',
     limit: 'allowed',

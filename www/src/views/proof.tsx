@@ -36,10 +36,10 @@ function Scale(props: { measured: number; limit: number }) {
 export function ProofStep() {
   const cut = store.cut.value;
   if (!cut) return <Step id="proof" state="waiting" note={text.proof.needs} />;
-  const { exact, max_error, tolerance, renormalised, not_proved } = cut.summary;
+  const { exact, max_error, tolerance, renormalised, not_proved, elsewhere } = cut.summary;
   if (max_error === null) {
     return (
-      <Step id="proof" state="open" note={text.proof.notRun}>
+      <Step id="proof" state="open" note={elsewhere ? text.proof.elsewhere : text.proof.notRun}>
         <p class="lead">{not_proved}</p>
       </Step>
     );

@@ -64,6 +64,7 @@ pub fn cut(model: &Model, graph: &Graph, channels: &Channels, removed: impl Into
     edits.apply(&mut out.proto);
     rename(&mut out.proto, &names);
     drop_dead(&mut out, graph);
+    out.forget_unread();
     update_infos(&mut out, graph, &kept)?;
     let new_graph = validate(&out, graph, &kept)?;
     let there = renormalised.iter().filter(|n| still_there(&out.proto, graph, **n));

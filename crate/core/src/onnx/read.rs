@@ -6,7 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::graph::MAX_FOLDED;
 use buffa::{DecodeError, DecodeOptions};
 use bytes::Bytes;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -187,6 +187,16 @@ impl Model {
     /// Bytes of tensors that are not in the message.
     pub fn outside(&self) -> u64 {
         self.external.values().map(|data| data.len() as u64).sum()
+    }
+
+    /// Lets go of data that are not in the message and that no tensor refers to any more.
+    pub(crate) fn forget_unread(&mut self) {
+        if self.external.is_empty() {
+            return;
+        }
+        let tensors = self.proto.graph.as_option_mut().into_iter().flat_map(visit::tensors_mut);
+        let read: HashSet<String> = tensors.filter_map(|t| external_key(t)).collect();
+        self.external.retain(|key, _| read.contains(key));
     }
 
     /// The files beside the model that hold tensors of it, relative to the model.
