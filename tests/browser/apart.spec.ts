@@ -82,7 +82,8 @@ test('a model with 75 MB beside it is opened, cut, proved and saved as two files
     const engine = [...(await lopper.run('original', input, '[2,2048]'))];
     return { opened, bytes: data.length, runtime: [...((logits?.data ?? []) as Float32Array)], engine };
   }, names);
-    expect(answer.bytes).toBe(4 * (2048 * 2048 + 2048 * 1024 + 1024 * 512 + 512 * 10));
+    // The last weights are small enough to lie in the model itself.
+  expect(answer.bytes).toBe(4 * (2048 * 2048 + 2048 * 1024 + 1024 * 512));
   const most = Math.max(...answer.runtime.map(Math.abs));
   expect(most).toBeGreaterThan(0);
   answer.runtime.forEach((value, k) => expect(Math.abs(value - (answer.engine[k] ?? Number.NaN))).toBeLessThan(1e-4 * most));
