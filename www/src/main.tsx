@@ -29,5 +29,5 @@ if (host) {
   followTitle();
   followKept();
   void lookForKept();
-  void boot().then(followAddress);
+  void boot().then(() => followAddress());
 }

@@ -98,8 +98,8 @@ export function follow(found: Recipe): void {
 const HOLDS_RECIPE = /^#(\d.*)$/;
 
 /** Takes the recipe in the address, if there is one. */
-export async function followAddress(): Promise<void> {
-  const compact = HOLDS_RECIPE.exec(location.hash)?.[1];
+export async function followAddress(hash = location.hash): Promise<void> {
+  const compact = HOLDS_RECIPE.exec(hash)?.[1];
   if (!compact) return;
   try {
     follow(await client.call('readRecipe', { text: decodeURIComponent(compact) }));
@@ -128,7 +128,8 @@ export function keepAddress(): void {
       );
     }, SETTLE_MS);
   });
-  window.addEventListener('hashchange', () => void followAddress());
+  // By the time of the event the address may have been written over with the settings as they were.
+  window.addEventListener('hashchange', ({ newURL }) => void followAddress(new URL(newURL).hash));
 }
 
 export async function link(): Promise<string> {
