@@ -1,5 +1,6 @@
 //! Training: forward with the statistics of the batch, backward, and a step of the optimiser.
 
+mod ahead;
 mod checkpoint;
 mod clip;
 mod gates;
@@ -8,6 +9,9 @@ mod loss;
 mod optimizer;
 mod parameters;
 mod penalty;
+mod prefix;
+#[cfg(test)]
+mod proof;
 mod schedule;
 mod teacher;
 
@@ -31,6 +35,7 @@ pub(crate) use loss::mean_cross_entropy;
 pub use optimizer::Optimizer;
 pub(crate) use parameters::write;
 pub use penalty::Pull;
+pub use prefix::Resting;
 pub use schedule::Schedule;
 
 /// Makes seeds of neighbouring steps far apart: the odd number nearest to 2^64 over the golden ratio.
@@ -126,6 +131,8 @@ pub struct Trainer {
     steps: usize,
     unread: Vec<Tensor<1>>,
     gates: Vec<gates::Gate>,
+    /// What comes before the first parameter that moves, where that is known to rest.
+    prefix: Option<prefix::Prefix>,
     /// What factors of penalties are multiplied by.
     strength: f32,
 }
@@ -176,6 +183,7 @@ impl Trainer {
             steps: 0,
             unread: Vec::new(),
             gates: Vec::new(),
+            prefix: None,
             strength: 1.0,
         })
     }
@@ -189,7 +197,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Asks the teacher ahead of time. The images of all calls, in their order, are what [`Lesson::answers`] counts.
+    /// Asks the teacher ahead of time. The images of all calls, in their order, are what [`Lesson::ahead`] counts.
     ///
     /// # Errors
     /// When there is no teacher, or the images do not fit it.
@@ -232,13 +240,13 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn learn(&mut self, parts: Vec<Lesson>) -> Result<()> {
-        let images: usize = parts.iter().map(Lesson::images).sum();
+        let weight: f64 = parts.iter().map(Lesson::weight).sum();
         let draw = self.settings.seed.wrapping_add((self.steps as u64).wrapping_mul(SPREAD));
         self.network.device().inner().seed(draw);
         let mut gradients: Vec<Option<DeviceTensor>> = vec![None; self.parameters.len() + self.gates.len()];
         let mut losses = Vec::with_capacity(parts.len());
         for part in parts {
-            let share = part.images() as f64 / images.max(1) as f64;
+            let share = part.weight() / weight.max(1.0);
             losses.push(self.add_gradients(part, share, &mut gradients)?);
         }
         let rate = self.rate();
@@ -270,7 +278,7 @@ impl Trainer {
         for p in &self.parameters {
             put(&mut constants, p.slot, Some(p.tensor.clone()));
         }
-        let (mut losses, mut images) = (Vec::new(), 0);
+        let (mut losses, mut weight) = (Vec::new(), 0.0);
         for lesson in lessons {
             let lesson = lesson?;
             let taught = self.teacher.as_mut().map(|t| t.answers(&lesson)).transpose()?;
@@ -278,8 +286,8 @@ impl Trainer {
             let outputs = self.network.forward(inputs, &constants, &mut Mode::Infer)?;
             let outputs = teacher::real(outputs, self.network.device())?;
             let loss = self.settings.loss.of(outputs, taught, &lesson, self.network.device())?;
-            losses.push(loss.mul_scalar(lesson.images() as f64));
-            images += lesson.images();
+            losses.push(loss.mul_scalar(lesson.weight()));
+            weight += lesson.weight();
             if on_batch().await != Control::Continue {
                 return Err(Error::new(Code::Cancelled, "the look at the validation images was cancelled"));
             }
@@ -289,7 +297,7 @@ impl Trainer {
         }
         let sum = DeviceTensor::from(Tensor::cat(losses, 0).sum()).download().await?;
         let sum = sum.as_f32().and_then(|s| s.first().copied()).unwrap_or(f32::NAN);
-        Ok(f64::from(sum) / images as f64)
+        Ok(f64::from(sum) / weight.max(1.0))
     }
 
     /// Forward and backward of a part; its share of the loss.
@@ -297,9 +305,8 @@ impl Trainer {
         let taught = self.teacher.as_mut().map(|t| t.answers(&part)).transpose()?;
         let leaves = self.leaves()?;
         let gates = self.multiply_by_gates(&leaves)?;
-        let inputs = vec![(self.network.only_input()?, Value::from(part.input.clone()))];
         let mut mode = if self.settings.frozen_statistics { Mode::Frozen } else { Mode::Train(Vec::new()) };
-        let outputs = self.network.forward(inputs, &self.constants, &mut mode)?;
+        let outputs = self.forward(&part, &mut mode)?;
         let outputs = teacher::real(outputs, self.network.device())?;
         let loss = self.settings.loss.of(outputs, taught, &part, self.network.device())?.mul_scalar(share);
         let mut gradients = loss.backward();
