@@ -215,7 +215,12 @@ mod tests {
     use super::*;
 
     fn lesson(target: Target) -> Lesson {
-        Lesson { input: HostTensor::f32(vec![2, 1], vec![0.0; 2]).unwrap(), target: Some(target), ahead: Vec::new() }
+        Lesson {
+            input: HostTensor::f32(vec![2, 1], vec![0.0; 2]).unwrap(),
+            target: Some(target),
+            ahead: Vec::new(),
+            moved: Vec::new(),
+        }
     }
 
     #[test]

@@ -181,6 +181,12 @@ impl Images {
         Ok(self.dataset.gather(indices, &self.normalization, augment)?.into())
     }
 
+    /// As [`Images::lesson`], for a trainer on whose device the images lie.
+    pub(crate) fn moved(&self, indices: &[u32], augment: Option<Augment>) -> Result<Lesson> {
+        let (batch, moved) = self.dataset.moves(indices, augment)?;
+        Ok(Lesson { moved, ..batch.into() })
+    }
+
     /// What happens to each image. Shifts are by an eighth of it, as CIFAR training does; where nothing is said only colour
     /// images are mirrored, since digits and letters are mostly grey, and none where what they ask for does not follow.
     pub(crate) fn augment(&self, rules: &Rules, seed: u64, epoch: u64) -> Option<Augment> {

@@ -6,6 +6,7 @@ use crate::rules::OptimizerKind;
 use lopper_core::Result;
 use lopper_core::graph::{Graph, Value};
 use lopper_core::onnx::Model;
+use lopper_engine::data::{Dataset, Pixels};
 
 /// Bytes of a number.
 pub(crate) const NUMBER: u64 = 4;
@@ -37,6 +38,14 @@ pub(crate) fn parts(graph: &Graph, taught: bool, options: &TuneOptions, memory: 
     let fits = |parts: &usize| estimate(graph, taught, options, options.batch.div_ceil(*parts) as u64) <= memory;
     let halved = std::iter::successors(Some(1), |parts| Some(parts * 2)).take_while(|parts| *parts <= options.batch);
     halved.clone().find(fits).or(halved.last()).unwrap_or(1)
+}
+
+/// Bytes of images that may lie on a device, which does not tell how much it has.
+const PIXELS: usize = 256 << 20;
+
+/// Whether the images may lie on a device.
+pub(crate) fn pixels_fit(data: &Dataset) -> bool {
+    matches!(data.pixels(), Pixels::Bytes(bytes) if bytes.len() <= PIXELS)
 }
 
 /// Whether so many bytes of what nodes that rest give may be kept.

@@ -190,6 +190,7 @@ impl Session {
             pause: CHECKPOINT_SECONDS,
             losses: Vec::new(),
             resting,
+            pixels: false,
             ahead: Vec::new(),
             validation: None,
             best: from.best,
@@ -261,6 +262,8 @@ struct Run<'a, H> {
     losses: Vec<f32>,
     /// What is frozen, if anything.
     resting: Option<RestingSummary>,
+    /// Whether the images lie on the device.
+    pixels: bool,
     /// By image, where it is among those that were looked at ahead; empty if none was.
     ahead: Vec<u32>,
     validation: Option<f64>,
@@ -270,6 +273,7 @@ struct Run<'a, H> {
 impl<H: Host> Run<'_, H> {
     /// All epochs. False if it was cancelled.
     async fn all(&mut self) -> Result<bool> {
+        self.keep_pixels(self.device.kind() == DeviceKind::Gpu)?;
         if !self.look_ahead().await? {
             return Ok(false);
         }
@@ -306,7 +310,11 @@ impl<H: Host> Run<'_, H> {
         let rules = &self.options.rules;
         let augment = self.images.augment(rules, self.options.seed, epoch);
         let lesson = |(part, indices): (usize, &[u32])| {
-            let mut lesson = self.images.lesson(indices, augment)?;
+            let mut lesson = if self.pixels {
+                self.images.moved(indices, augment)?
+            } else {
+                self.images.lesson(indices, augment)?
+            };
             if !self.ahead.is_empty() {
                 lesson.ahead = indices.iter().filter_map(|&i| self.ahead.get(i as usize)).copied().collect();
             }

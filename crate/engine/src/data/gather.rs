@@ -18,6 +18,39 @@ pub struct Batch {
     pub targets: Option<Targets>,
 }
 
+/// An image, and how it is moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    index: u32,
+    shift: Shift,
+}
+
+impl Moved {
+    /// How many numbers say it.
+    pub const NUMBERS: usize = 8;
+
+    /// Which image.
+    pub fn image(&self) -> u32 {
+        self.index
+    }
+
+    /// Whether it stays as it is.
+    pub fn stays(&self) -> bool {
+        self.shift == Shift::default()
+    }
+
+    /// The image; rows down and columns right that the window starts; 1 if that is mirrored; where rows and columns of the hole begin
+    /// and end.
+    pub fn numbers(&self) -> [i32; Self::NUMBERS] {
+        let Shift { down, right, mirror, hole } = &self.shift;
+        let [rows, columns] = hole.clone().unwrap_or_default();
+        let whole = [*down, *right].map(|v| v as i32);
+        let ends = [rows.start, rows.end, columns.start, columns.end].map(|v| v as i32);
+        let ([down, right], [top, bottom, left, end]) = (whole, ends);
+        [self.index as i32, down, right, i32::from(*mirror), top, bottom, left, end]
+    }
+}
+
 /// What stands for one channel's values, and what for black.
 struct Scale {
     mean: f32,
@@ -56,15 +89,34 @@ impl Dataset {
         let scales: Vec<Scale> = normalization.of_channels(self.channels)?.into_iter().map(Scale::new).collect();
         let size = self.height * self.width * self.channels;
         let mut images = vec![0.0; size * indices.len()];
-        let draw = |index| augment.map(|augment| augment.draw(index, self.height, self.width)).unwrap_or_default();
-        let shifts: Vec<(u32, Shift)> = indices.iter().map(|&index| (index, draw(index))).collect();
+        let shifts = self.shifts(indices, augment);
         for ((index, shift), out) in shifts.iter().zip(images.chunks_exact_mut(size)) {
             self.write(*index, &scales, shift, out)?;
             hide(shift, [self.height, self.width], out);
         }
-        let labels = self.labels().map(|_| indices.iter().filter_map(|&index| self.label(index)).collect());
-        let targets = self.targets().map(|t| t.gather(&shifts, [self.height, self.width])).transpose()?;
-        Ok(Batch { images, shape: [indices.len(), self.channels, self.height, self.width], labels, targets })
+        Ok(Batch { images, ..self.without_pixels(&shifts)? })
+    }
+
+    /// What [`Dataset::gather`] gives but for the pixels, and how whoever has them must move each image.
+    ///
+    /// # Errors
+    /// When targets cannot follow.
+    pub fn moves(&self, indices: &[u32], augment: Option<Augment>) -> Result<(Batch, Vec<Moved>)> {
+        let shifts = self.shifts(indices, augment);
+        let batch = self.without_pixels(&shifts)?;
+        Ok((batch, shifts.into_iter().map(|(index, shift)| Moved { index, shift }).collect()))
+    }
+
+    fn shifts(&self, indices: &[u32], augment: Option<Augment>) -> Vec<(u32, Shift)> {
+        let draw = |index| augment.map(|augment| augment.draw(index, self.height, self.width)).unwrap_or_default();
+        indices.iter().map(|&index| (index, draw(index))).collect()
+    }
+
+    fn without_pixels(&self, shifts: &[(u32, Shift)]) -> Result<Batch> {
+        let labels = self.labels().map(|_| shifts.iter().filter_map(|(index, _)| self.label(*index)).collect());
+        let targets = self.targets().map(|t| t.gather(shifts, [self.height, self.width])).transpose()?;
+        let shape = [shifts.len(), self.channels, self.height, self.width];
+        Ok(Batch { images: Vec::new(), shape, labels, targets })
     }
 
     /// Writes one image as planes.

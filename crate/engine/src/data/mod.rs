@@ -25,7 +25,7 @@ use bytes::Bytes;
 use lopper_core::{Code, Error, Result};
 
 pub use batches::{Augment, Batches, Last, Order};
-pub use gather::Batch;
+pub use gather::{Batch, Moved};
 pub use loader::ImageLoader;
 pub use normalize::Normalization;
 pub use split::{Fractions, Split};

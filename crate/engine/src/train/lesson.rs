@@ -2,7 +2,7 @@
 
 use crate::batch::Labelled;
 use crate::data::random::SplitMix64;
-use crate::data::{self, IGNORED, Targets};
+use crate::data::{self, IGNORED, Moved, Targets};
 use crate::value::{HostData, HostTensor};
 
 /// Separates this use of a seed from others.
@@ -40,6 +40,9 @@ pub enum Target {
 pub struct Lesson {
     /// The input, the batch first.
     pub input: HostTensor,
+    /// Where the pixels lie on the device (see [`super::Trainer::keep_images`]), how they are moved to be the input, whose own numbers are
+    /// left out then.
+    pub moved: Vec<Moved>,
     /// The labels, where there are any.
     pub target: Option<Target>,
     /// Where each image is among those that the teacher answered, or the nodes that rest ran on, ahead; empty if it is none of them.
@@ -112,14 +115,14 @@ impl From<data::Batch> for Lesson {
             None => batch.labels.map(Target::Classes),
         };
         let input = HostTensor { dims: batch.shape.to_vec(), data: HostData::F32(batch.images) };
-        Self { input, target, ahead: Vec::new() }
+        Self { input, target, ahead: Vec::new(), moved: Vec::new() }
     }
 }
 
 impl From<Labelled> for Lesson {
     fn from(batch: Labelled) -> Self {
         let input = HostTensor { dims: batch.dims, data: HostData::F32(batch.images) };
-        Self { input, target: Some(Target::Classes(batch.labels)), ahead: Vec::new() }
+        Self { input, target: Some(Target::Classes(batch.labels)), ahead: Vec::new(), moved: Vec::new() }
     }
 }
 
@@ -150,7 +153,8 @@ mod tests {
     #[test]
     fn pictures_and_classes_are_mixed_alike() {
         let input = HostTensor::f32(vec![4, 1, 1, 2], vec![0.0, 10.0, 1.0, 11.0, 2.0, 12.0, 3.0, 13.0]).unwrap();
-        let lesson = Lesson { input, target: Some(Target::Classes(vec![0, 1, 2, 3])), ahead: vec![7; 4] };
+        let lesson =
+            Lesson { input, target: Some(Target::Classes(vec![0, 1, 2, 3])), ahead: vec![7; 4], moved: Vec::new() };
         let mixed = lesson.clone().mixed(5, 9);
         assert_eq!(mixed, lesson.clone().mixed(5, 9));
         assert_ne!(mixed.input, lesson.mixed(5, 10).input);

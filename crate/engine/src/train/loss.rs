@@ -236,7 +236,7 @@ mod tests {
 
     fn loss(loss: Loss, own: &[usize], taught: Option<&[f32]>, target: Option<Target>) -> Result<f64> {
         let input = HostTensor::f32(vec![own[0], 1], vec![0.0; own[0]]).unwrap();
-        let lesson = Lesson { input, target, ahead: Vec::new() };
+        let lesson = Lesson { input, target, ahead: Vec::new(), moved: Vec::new() };
         let taught = taught.map(|t| vec![on(own, t)]);
         let one = loss.of(vec![on(own, &LOGITS)], taught, &lesson, &Device::cpu())?;
         Ok(f64::from(crate::block_on(DeviceTensor::from(one).download()).unwrap().as_f32().unwrap()[0]))

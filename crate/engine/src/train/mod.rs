@@ -9,6 +9,7 @@ mod loss;
 mod optimizer;
 mod parameters;
 mod penalty;
+mod pixels;
 mod prefix;
 #[cfg(test)]
 mod proof;
@@ -16,6 +17,7 @@ mod schedule;
 mod teacher;
 
 use crate::batch::{Control, Ended, Labelled};
+use crate::data;
 use crate::device::Device;
 use crate::ops::Mode;
 use crate::run::{Network, Slot};
@@ -133,6 +135,8 @@ pub struct Trainer {
     gates: Vec<gates::Gate>,
     /// What comes before the first parameter that moves, where that is known to rest.
     prefix: Option<prefix::Prefix>,
+    /// Images that lie on the device.
+    pixels: Option<pixels::DevicePixels>,
     /// What factors of penalties are multiplied by.
     strength: f32,
 }
@@ -184,6 +188,7 @@ impl Trainer {
             unread: Vec::new(),
             gates: Vec::new(),
             prefix: None,
+            pixels: None,
             strength: 1.0,
         })
     }
@@ -204,6 +209,15 @@ impl Trainer {
     pub fn ask_ahead(&mut self, input: &HostTensor) -> Result<()> {
         let teacher = self.teacher.as_mut();
         teacher.ok_or_else(|| Error::new(Code::Usage, "there is no uncut model to ask: name it"))?.answer_ahead(input)
+    }
+
+    /// Puts all images of a data set on the device, where [`Lesson::moved`] finds them.
+    ///
+    /// # Errors
+    /// When they are no bytes, or the normalisation does not fit them.
+    pub fn keep_images(&mut self, data: &data::Dataset, normalization: &data::Normalization) -> Result<()> {
+        self.pixels = Some(pixels::DevicePixels::new(data, normalization, self.network.device().inner())?);
+        Ok(())
     }
 
     /// The graph that is trained.
@@ -281,8 +295,9 @@ impl Trainer {
         let (mut losses, mut weight) = (Vec::new(), 0.0);
         for lesson in lessons {
             let lesson = lesson?;
-            let taught = self.teacher.as_mut().map(|t| t.answers(&lesson)).transpose()?;
-            let inputs = vec![(self.network.only_input()?, Value::from(lesson.input.clone()))];
+            let input = self.input(&lesson)?;
+            let taught = self.teacher.as_mut().map(|t| t.answers(&lesson, &input)).transpose()?;
+            let inputs = vec![(self.network.only_input()?, input)];
             let outputs = self.network.forward(inputs, &constants, &mut Mode::Infer)?;
             let outputs = teacher::real(outputs, self.network.device())?;
             let loss = self.settings.loss.of(outputs, taught, &lesson, self.network.device())?;
@@ -302,11 +317,12 @@ impl Trainer {
 
     /// Forward and backward of a part; its share of the loss.
     fn add_gradients(&mut self, part: Lesson, share: f64, sums: &mut [Option<DeviceTensor>]) -> Result<Tensor<1>> {
-        let taught = self.teacher.as_mut().map(|t| t.answers(&part)).transpose()?;
+        let input = self.input(&part)?;
+        let taught = self.teacher.as_mut().map(|t| t.answers(&part, &input)).transpose()?;
         let leaves = self.leaves()?;
         let gates = self.multiply_by_gates(&leaves)?;
         let mut mode = if self.settings.frozen_statistics { Mode::Frozen } else { Mode::Train(Vec::new()) };
-        let outputs = self.forward(&part, &mut mode)?;
+        let outputs = self.forward(&part, input, &mut mode)?;
         let outputs = teacher::real(outputs, self.network.device())?;
         let loss = self.settings.loss.of(outputs, taught, &part, self.network.device())?.mul_scalar(share);
         let mut gradients = loss.backward();
@@ -327,6 +343,15 @@ impl Trainer {
             self.move_statistics(statistics)?;
         }
         Ok(loss.inner())
+    }
+
+    /// The input of a lesson, which both networks read.
+    fn input(&self, lesson: &Lesson) -> Result<Value> {
+        match (&self.pixels, lesson.moved.is_empty()) {
+            (_, true) => Ok(lesson.input.clone().into()),
+            (Some(pixels), false) => Ok(pixels.gather(&lesson.moved)?.into()),
+            (None, false) => Err(Error::new(Code::Usage, "there are no images on the device: put them there first")),
+        }
     }
 
     /// Gives every parameter that moves a fresh place in the autodiff graph.

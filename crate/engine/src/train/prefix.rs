@@ -171,8 +171,8 @@ impl Trainer {
     }
 
     /// Forward, with what rests as inference has it, or as it was when it ran ahead.
-    pub(super) fn forward(&mut self, lesson: &Lesson, mode: &mut Mode) -> Result<Vec<Value>> {
-        let mut inputs = vec![(self.network.only_input()?, Value::from(lesson.input.clone()))];
+    pub(super) fn forward(&mut self, lesson: &Lesson, input: Value, mode: &mut Mode) -> Result<Vec<Value>> {
+        let mut inputs = vec![(self.network.only_input()?, input)];
         let Some(prefix) = &mut self.prefix else { return self.network.forward(inputs, &self.constants, mode) };
         let known = !lesson.ahead.is_empty() && !prefix.kept.is_empty();
         if known {
@@ -233,7 +233,14 @@ mod tests {
             let target = Some(Target::Classes(images.iter().map(|i| i % 3).collect()));
             // What ran ahead is not asked for again: these images would give something else.
             let seen = if ahead { input(&[99; 8]) } else { input(&images) };
-            trainer.learn(vec![Lesson { input: seen, target, ahead: if ahead { images } else { vec![] } }]).unwrap();
+            trainer
+                .learn(vec![Lesson {
+                    input: seen,
+                    target,
+                    ahead: if ahead { images } else { vec![] },
+                    moved: Vec::new(),
+                }])
+                .unwrap();
         }
         block_on(trainer.tensors()).unwrap()
     }
@@ -295,7 +302,7 @@ mod tests {
         first(&mut trainer);
         trainer.run_ahead(&input(&[0, 1])).unwrap();
         let target = Some(Target::Classes(vec![0]));
-        let lesson = |ahead| Lesson { input: input(&[0]), target: target.clone(), ahead };
+        let lesson = |ahead| Lesson { input: input(&[0]), target: target.clone(), ahead, moved: Vec::new() };
         assert_eq!(trainer.learn(vec![lesson(vec![2])]).unwrap_err().code(), Code::Usage);
         // Judging looks at the images themselves.
         assert!(block_on(trainer.judge([Ok(lesson(vec![]))], async || Control::Continue)).unwrap().is_finite());

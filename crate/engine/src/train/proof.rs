@@ -27,7 +27,7 @@ fn model(text: &str, weights: usize) -> Model {
 
 fn lesson(target: Target) -> Lesson {
     let input = HostTensor::f32(vec![2, 1, 3, 4], series(24, 5, 13, 6.0, 4.0)).unwrap();
-    Lesson { input, target: Some(target), ahead: Vec::new() }
+    Lesson { input, target: Some(target), ahead: Vec::new(), moved: Vec::new() }
 }
 
 fn places() -> Target {
@@ -104,7 +104,7 @@ fn a_batch_in_parts_counts_every_place_alike() {
         let Lesson { input, target: Some(Target::Places { classes, .. }), .. } = lesson(places()) else { panic!() };
         let input = HostTensor::f32(vec![1, 1, 3, 4], input.as_f32().unwrap()[at * 12..][..12].to_vec()).unwrap();
         let target = Target::Places { dims: vec![1, 3, 4], classes: classes[at * 12..][..12].to_vec() };
-        Lesson { input, target: Some(target), ahead: Vec::new() }
+        Lesson { input, target: Some(target), ahead: Vec::new(), moved: Vec::new() }
     };
     near(&four_steps(&model(PLACES, 27), Loss::default(), || vec![image(0), image(1)]), &SEGMENTED);
 }

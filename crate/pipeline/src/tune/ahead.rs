@@ -61,6 +61,15 @@ fn equal(old: &Tensor, new: &Tensor) -> bool {
 }
 
 impl<H: Host> Run<'_, H> {
+    /// Puts the images on the device, where that is wanted and they fit. Mixtures of two are made on the host.
+    pub(super) fn keep_pixels(&mut self, wanted: bool) -> Result<()> {
+        if wanted && memory::pixels_fit(&self.images.dataset) && !self.options.rules.augments(Augmentation::Mixup) {
+            self.trainer.keep_images(&self.images.dataset, &self.images.normalization)?;
+            self.pixels = true;
+        }
+        Ok(())
+    }
+
     /// Has the uncut model answer, and the nodes that rest run, once and for all where they would be asked the same again. False if
     /// it was cancelled.
     pub(super) async fn look_ahead(&mut self) -> Result<bool> {
@@ -98,5 +107,45 @@ impl<H: Host> Run<'_, H> {
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::TuneOptions;
+    use lopper_engine::block_on;
+
+    struct Still;
+
+    impl Host for Still {
+        fn seconds(&self) -> f64 {
+            0.0
+        }
+
+        async fn breathe(&self, _idle: bool) {}
+    }
+
+    #[test]
+    fn images_on_the_device_teach_the_same() {
+        let mut session = Session::new();
+        let sample = bytes::Bytes::from_static(include_bytes!("../../assets/sample.onnx"));
+        block_on(session.load_sample(sample, &Still)).unwrap();
+        let augmentation = Some(vec![Augmentation::Crop, Augmentation::Flip, Augmentation::Cutout]);
+        let rules = Rules { augmentation, ..Rules::default() };
+        let options = TuneOptions { steps: Some(6), batch: 16, rules, ..TuneOptions::default() };
+        let learnt = |there: bool| {
+            let begin = block_on(session.beginning(&options, 6, &Still)).unwrap();
+            let base = session.base().unwrap();
+            let mut run = session.run_of(base, begin, &options, &Still, [100, 6]).unwrap();
+            run.keep_pixels(there).unwrap();
+            assert_eq!(run.pixels, there);
+            assert!(block_on(run.all()).unwrap());
+            let (model, summary) = block_on(run.end(true)).unwrap();
+            (model.write().unwrap(), summary.loss)
+        };
+        let ((host, loss), (device, there)) = (learnt(false), learnt(true));
+        assert!((loss - there).abs() < 1e-5, "{loss} {there}");
+        assert_eq!(host, device, "on the CPU to the last bit");
     }
 }
