@@ -157,12 +157,15 @@ mod gpu {
         if let Some((name, software, inner)) = OPENED.lock().ok().and_then(|o| o.clone()) {
             return Ok(Adapter { name, software, inner });
         }
-        let backend = if cfg!(feature = "webgpu") {
+        let backend = if cfg!(target_family = "wasm") {
             WgpuBackend::WebGpu
         } else if cfg!(feature = "vulkan") {
             WgpuBackend::Vulkan
-        } else {
+        } else if cfg!(feature = "metal") {
             WgpuBackend::Metal
+        } else {
+            // Outside a browser, the feature webgpu means WGSL on whatever the system has.
+            WgpuBackend::Auto
         };
         let options = burn::tensor::Device::wgpu_options().graphics_api(backend).tasks_max(32);
         let none = |e: WgpuInitError| match e {
