@@ -11,6 +11,8 @@ export default defineConfig({
   // Two slow cores and a software GPU: the steps of one test are slow enough without another test beside it.
   workers: 1,
   timeout: 300_000,
+  // A shared machine may keep the browser waiting for longer than any bound; what passes only the second time is listed as flaky.
+  retries: 1,
   expect: { timeout: 60_000 },
   forbidOnly: process.env['CI'] !== undefined,
   outputDir: '.cache/browser-tests',

@@ -38,4 +38,4 @@ for tensor in model.graph.initializer:
     constants += c
     outputs.append(helper.make_tensor_value_info(out, TensorProto.FLOAT, [tensor.dims[0]]))
 graph = helper.make_graph(nodes, "distances", [], outputs, constants)
-onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), sys.argv[2])
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), sys.argv[2])

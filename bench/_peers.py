@@ -1,4 +1,5 @@
-"""What the benches share: a virtual environment with the peers, the zoo, and medians."""
+"""What the benches share: the binary, a virtual environment with the peers, the zoo, and medians."""
+import json
 import os
 import statistics
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lopper"
+LOPPER = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "lopper"
 PACKAGES = ["numpy", "onnx", "onnxruntime", "torch", "torchvision", "torch-pruning==1.6.0"]
 
 
@@ -23,6 +25,17 @@ def enter():
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
         stamp.write_text("\n".join(PACKAGES))
     os.execv(python, [str(python), *sys.argv])
+
+
+def built():
+    """Builds the binary."""
+    subprocess.run(["cargo", "build", "--quiet", "--release", "-p", "lopper-cli"], cwd=ROOT, check=True)
+
+
+def lopper(*args):
+    """What the binary says in JSON."""
+    done = subprocess.run([LOPPER, *map(str, args), "--json"], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
 
 
 def shared():

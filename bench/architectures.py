@@ -9,9 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _peers import CACHE, ROOT, enter, row, shared
+from _peers import CACHE, LOPPER, built, enter, row, shared
 
-LOPPER = ROOT / "target" / "release" / "lopper"
 IMAGES = [
     "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5", "mobilenet_v3_large",
     "shufflenet_v2_x1_0", "squeezenet1_0", "resnext50_32x4d", "regnet_x_400mf", "convnext_tiny", "swin_t", "swin_v2_t", "vit_b_16",
@@ -91,7 +90,7 @@ def pruned(path, place, locks=()):
 
 def main():
     sys.path.insert(0, str(shared() / "oracle"))
-    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "lopper-cli"], cwd=ROOT, check=True)
+    built()
     failed = 0
     for name, make, x in models():
         path = exported(name, make, x)

@@ -3,12 +3,10 @@
 
     criteria.py [--images N] [CRITERION...]     by default all criteria, the most known first, and all 45,000 training images"""
 import argparse
-import json
-import subprocess
 import tempfile
 from pathlib import Path
 
-from _peers import CACHE, ROOT, enter, row, shared
+from _peers import CACHE, built, enter, lopper, row, shared
 
 CRITERIA = [
     "l1", "l2", "random", "bn_scale", "fpgm_l2", "group_norm", "weight_taylor_sq", "gate_taylor_sq", "gbn_abs", "hrank", "apoz",
@@ -19,11 +17,6 @@ BY_WEIGHTS = {"l1", "l2", "linf", "bn_scale", "fpgm_l2", "fpgm_l1", "fpgm_cosine
 # The same images, order and steps for all. Every group loses the same share.
 CUT = ["--macs", "0.5", "--scope", "group"]
 TUNE = ["--normalize", "cifar10", "--test", "0", "--batch", "32", "--lr", "0.02"]
-
-
-def lopper(*args):
-    command = [ROOT / "target" / "release" / "lopper", *map(str, args), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def joined(folder, images):
@@ -43,6 +36,7 @@ def main():
     parser.add_argument("criteria", nargs="*")
     args = parser.parse_args()
     enter()
+    built()
     model = shared() / "golden" / "resnet20.onnx"
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)

@@ -1,18 +1,13 @@
 #!/usr/bin/env python3
 """ResNet-20, batch 32, natively on the CPU: our inference and training against onnxruntime and PyTorch in the same run."""
-import json
-import subprocess
+import statistics
 import tempfile
+import time
 from pathlib import Path
 
-from _peers import CACHE, ROOT, enter, median_ms, row, shared
+from _peers import CACHE, built, enter, lopper, median_ms, row, shared
 
 BATCH = 32
-
-
-def lopper(*args):
-    command = [ROOT / "target" / "release" / "lopper", *map(str, args), "--json"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def torch_resnet20():
@@ -67,18 +62,35 @@ def peers():
     row("PyTorch eager", "evaluation, images/s", f"{BATCH / ms * 1e3:.0f}")
 
 
+def each(work, few=10, many=60):
+    """Milliseconds for one more of what `work` does so many times: medians of three runs of either length, in turns."""
+    seconds = {few: [], many: []}
+    for _ in range(3):
+        for count in seconds:
+            start = time.monotonic()
+            work(count)
+            seconds[count].append(time.monotonic() - start)
+    return (statistics.median(seconds[many]) - statistics.median(seconds[few])) / (many - few) * 1e3
+
+
 def main():
     model, data = shared() / "golden" / "resnet20.onnx", CACHE / "cifar" / "test.npz"
     if not data.exists():
         raise SystemExit("CIFAR-10 is not in the cache yet: run the conformance checks first")
-    subprocess.run(["cargo", "build", "--quiet", "--release", "-p", "lopper-cli"], cwd=ROOT, check=True)
+    built()
     peers()
     e = lopper("eval", model, "--data", data, "--normalize", "cifar10", "--device", "cpu", "--limit", 1000)
     row("lopper, CPU", "evaluation, images/s", f"{1e3 / e['milliseconds_per_image']:.0f}")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "tuned.onnx"
-        t = lopper("tune", model, "-o", out, "--data", data, "--normalize", "cifar10", "--device", "cpu", "--steps", 40, "--batch", BATCH)
+        common = [model, "--data", data, "--normalize", "cifar10", "--device", "cpu", "--batch", BATCH]
+        t = lopper("tune", *common, "-o", out, "--steps", 40)
         row("lopper, CPU", "training step, ms (mean, data included)", f"{t['seconds'] / t['steps'] * 1e3:.1f}")
+        step = each(lambda n: lopper("tune", *common, "-o", out, "--steps", n))
+        row("lopper, CPU", "training step, ms (difference of two runs)", f"{step:.1f}")
+        for criterion in ["weight_taylor_sq", "gate_taylor_sq", "fisher_obd"]:
+            ms = each(lambda n: lopper("score", *common, "--criterion", criterion, "--limit", n * BATCH))
+            row("lopper, CPU", f"{criterion}, ms a batch (of a step)", f"{ms:.1f} ({ms / step:.2f})")
 
 
 enter()

@@ -1,13 +1,13 @@
 // In one page of Chromium: opening and cutting resnet18; ResNet-20 at batch 32 on the CPU and on WebGPU (a software adapter),
 // inference and distances of filters against onnxruntime-web and training against TensorFlow.js and jax-js.
-import { readFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
+import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import path from 'node:path';
 import { chromium } from '@playwright/test';
 import { chromium as browserPath } from '../tool/chromium.mjs';
 import { Fault, cache, cargo, pkg, root, run, script } from '../tool/lib.mjs';
-import { listen } from '../tool/serve.mjs';
 import { buildWasm } from '../tool/wasm.mjs';
 
 const PEERS = ['@tensorflow/tfjs@4.22.0', '@tensorflow/tfjs-backend-webgpu@4.22.0', '@jax-js/jax@0.1.25'];
@@ -44,6 +44,20 @@ async function vgg16() {
   return { 'vgg16.onnx': model, 'vgg16-distances.onnx': distances };
 }
 
+/** Serves the named folders and files; a page of nothing for all else. Files are too large for Playwright's routes. */
+async function serve(folders, files) {
+  const server = createServer((request, response) => {
+    const [, folder, name] = new URL(request.url ?? '/', 'http://localhost').pathname.split('/');
+    const file = name && (files[name] ?? path.join(folders[folder] ?? '/nowhere', name));
+    if (file && !existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { 'content-type': file ? (types[path.extname(file)] ?? 'application/octet-stream') : types['.html'] });
+    return file ? createReadStream(file).pipe(response) : response.end('<!doctype html><title>bench</title>');
+  });
+  server.listen(0, 'localhost');
+  await once(server, 'listening');
+  return { server, address: `http://localhost:${server.address().port}/` };
+}
+
 script(import.meta.url, async () => {
   const golden = path.join(root, '../shared/golden');
   if (!existsSync(golden)) throw new Fault('../shared is missing: the models of this bench are there');
@@ -60,7 +74,7 @@ script(import.meta.url, async () => {
     golden,
   };
   const files = { 'resnet18.onnx': await resnet18(), ...(await vgg16()) };
-  const { server, address } = await listen({ dir: root, port: 0, base: '/' });
+  const { server, address } = await serve(folders, files);
   const browser = await chromium.launch({
     executablePath: await browserPath(),
     args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
@@ -69,13 +83,6 @@ script(import.meta.url, async () => {
     const page = await browser.newPage();
     page.on('pageerror', (error) => console.error(error.message));
     page.on('console', (message) => { if (message.type() === 'log') console.log(message.text()); });
-    // Nothing of this page is served: every file comes through here, without the site's policy.
-    await page.route('**/*', async (route) => {
-      const [, folder, name] = new URL(route.request().url()).pathname.split('/');
-      if (!name) return route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>bench</title>' });
-      const file = files[name] ?? path.join(folders[folder] ?? '/nowhere', name);
-      return existsSync(file) ? route.fulfill({ contentType: types[path.extname(file)] ?? 'application/octet-stream', body: await readFile(file) }) : route.abort();
-    });
     await page.goto(address);
     const parts = process.env.LOPPER_BENCH?.split(',') ?? ['core', 'scores', 'cpu', 'gpu', 'peers'];
     await page.evaluate(async (parts) => (await import('/bench/_page.js')).main(parts), parts);

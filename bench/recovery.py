@@ -3,12 +3,11 @@
 
     recovery.py [EPOCHS...]     by default 0, 1 and 3; about five minutes of two quiet cores an epoch"""
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from _peers import CACHE, ROOT, enter, row, shared
+from _peers import CACHE, enter, lopper, row, shared
 
 # Epochs: options. 45,000 images are learnt from, 5,000 choose the epoch, the 10,000 test images are looked at once.
 RUNS = {
@@ -17,11 +16,6 @@ RUNS = {
     3: ["--recover", "lstsq", "--batch", "64", "--lr", "0.03"],
 }
 CUT = ["--lock", "conv1.weight", "--lock", "*.conv2.weight", "--lock", "fc.*", "--criterion", "l1", "--scope", "group", "--ratio", "0.5"]
-
-
-def lopper(*args):
-    command = [ROOT / "target" / "release" / "lopper", *map(str, args), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def joined(folder):

@@ -24,19 +24,30 @@ test('the graph says whose channels flow where, before and after, by pointer and
   await page.keyboard.press('[');
   await expect(details).toContainText('Conv_a');
 
-  // The pointer finds a box or an arrow somewhere down the middle, and it says the same.
+  // A box that was chosen by keyboard stands in the middle, where the pointer finds it, and it says the same.
   const box = await canvas.boundingBox();
+  if (!box) throw new Error('the canvas has no place');
+  const point = (part: number): Promise<void> => canvas.hover({ position: { x: box.width * part, y: box.height / 2 } });
+  await point(1 / 2);
   const hover = page.locator('.graph-hover .channel-map');
-  for (let down = 20; down < (box?.height ?? 0) && (await hover.count()) === 0; down += 12) {
-    await page.mouse.move((box?.x ?? 0) + (box?.width ?? 0) / 2, (box?.y ?? 0) + down);
-    await page.waitForTimeout(250);
-  }
-  await expect(hover).toContainText(/weight: \d+ of \d+ channels go/);
+  await expect(hover).toContainText('first.weight: 8 of 16 channels go');
 
   // Widths on the arrows are part of the picture.
   const picture = () => canvas.evaluate((element) => (element as HTMLCanvasElement).toDataURL());
   const both = await picture();
   await panel.getByRole('radio', { name: 'None', exact: true }).check();
   await expect.poll(picture).not.toBe(both);
+
+  // Side by side: the same drawing twice, each in its half, and the pointer finds the box in both.
+  await panel.getByRole('radio', { name: 'Side by side' }).check();
+  await canvas.focus();
+  for (const key of [']', '[']) await page.keyboard.press(key);
+  for (const part of [1 / 4, 3 / 4]) {
+    await canvas.hover({ position: { x: 2, y: 2 } });
+    await expect(hover).toHaveCount(0);
+    await point(part);
+    await expect(hover).toContainText('first.weight: 8 of 16 channels go');
+  }
+  await canvas.screenshot({ path: test.info().outputPath('beside.png') });
   expect(lopper.complaints).toEqual([]);
 });

@@ -1,5 +1,5 @@
 //! Loops for the CPU on plain slices of 32-bit floats: convolutions over two axes with their gradients, and
-//! BatchNormalization in training, and least squares. They know nothing of tensors, graphs or burn.
+//! BatchNormalization in training, least squares, and sums over pairs of rows. They know nothing of tensors, graphs or burn.
 //!
 //! A crate of its own because it must be optimised for speed where the module for the browser is optimised for size.
 
@@ -12,6 +12,7 @@ mod correlate;
 mod geometry;
 mod least_squares;
 mod norm;
+mod pairs;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use conv::{forward, input_gradient};
 pub use geometry::Geometry;
 pub use least_squares::{products, solve};
 pub use norm::{NormGradients, Normalised, Planes, norm_backward, norm_forward, plane_sums};
+pub use pairs::{Term, pair_sums};
 pub use weights::weight_gradient;
 
 /// Calls `work` with the number and numbers of each chunk, on all threads that there are.

@@ -1,4 +1,4 @@
-//! The two innermost loops, in vectors of the widest kind that the processor has.
+//! The innermost loops, in vectors of the widest kind that the processor has.
 //!
 //! The only unsafe code of the engine: what may be read is checked once a call, because a check at every load takes
 //! longer than the arithmetic.
@@ -98,4 +98,51 @@ pub(super) fn sum_positions<S: Simd, const M: usize, const N: usize>(
         }
     }
     sums.map(|row| row.map(|s| simd.reduce_sum_f32s(s)))
+}
+
+/// Sums side by side of a pair of rows, however many a vector holds.
+pub(super) const LANES: usize = 8;
+
+/// What is summed over two rows.
+pub(super) trait PairTerm {
+    fn of<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s;
+    fn plain(a: f32, b: f32) -> f32;
+}
+
+/// Sums of a term over rows of equal length, of each of M with each of N; V vectors hold [`LANES`] numbers.
+///
+/// # Panics
+/// When the rows' lengths differ, or V is not what the vectors ask for.
+#[inline(always)]
+pub(super) fn sum_pairs<S: Simd, T: PairTerm, const M: usize, const N: usize, const V: usize>(
+    simd: S,
+    own: [&[f32]; M],
+    others: [&[f32]; N],
+) -> [[f64; N]; M] {
+    let length = own.first().map_or(0, |row| row.len());
+    assert!(own.iter().chain(&others).all(|row| row.len() == length), "rows of different lengths");
+    assert_eq!(V * S::F32_LANES, LANES, "vectors of another size");
+    let mut sums = [[[simd.splat_f32s(0.0); V]; N]; M];
+    let whole = length / LANES * LANES;
+    for at in (0..whole).step_by(LANES) {
+        for v in 0..V {
+            let at = at + v * S::F32_LANES;
+            // SAFETY: every row holds `whole` numbers, of which these are the vector at `at`.
+            let y = others.map(|row| unsafe { load::<S>(row, at) });
+            for (line, row) in sums.iter_mut().zip(own) {
+                // SAFETY: as above.
+                let x = unsafe { load::<S>(row, at) };
+                for (sum, y) in line.iter_mut().zip(y) {
+                    sum[v] = simd.add_f32s(sum[v], T::of(simd, x, y));
+                }
+            }
+        }
+    }
+    std::array::from_fn(|m| {
+        std::array::from_fn(|n| {
+            let lanes: &[f32] = pulp::bytemuck::cast_slice(&sums[m][n]);
+            let rest = own[m].iter().zip(others[n]).skip(whole).map(|(a, b)| f64::from(T::plain(*a, *b)));
+            lanes.iter().map(|&l| f64::from(l)).sum::<f64>() + rest.sum::<f64>()
+        })
+    })
 }

@@ -1,8 +1,8 @@
 //! Every loop against the sums that define it, written down plainly.
 
 use crate::{
-    Geometry, Planes, forward, input_gradient, norm_backward, norm_forward, plane_sums, products, solve,
-    weight_gradient,
+    Geometry, Planes, Term, forward, input_gradient, norm_backward, norm_forward, pair_sums, plane_sums, products,
+    solve, weight_gradient,
 };
 
 /// Numbers between -0.5 and 0.5 that repeat in every run.
@@ -170,4 +170,42 @@ fn least_squares_finds_what_made_the_numbers() {
     solve(gram, n, &mut found).unwrap();
     found.iter().zip(&truth).for_each(|(f, t)| assert!((f - t).abs() < 1e-5, "{f} {t}"));
     assert!(solve(vec![1.0, 2.0, 2.0, 1.0], 2, &mut [1.0, 1.0]).is_none(), "not positive definite");
+}
+
+#[test]
+fn sums_over_pairs() {
+    for (own, others, size) in [(1, 1, 1), (2, 3, 8), (5, 7, 19), (3, 4, 1200), (16, 16, 513)] {
+        let (left, right) = (numbers(own * size, 1), numbers(others * size, 2));
+        let (left, right): (Vec<&[f32]>, Vec<&[f32]>) = (left.chunks(size).collect(), right.chunks(size).collect());
+        for (term, plain) in
+            [(Term::Product, (|a, b| a * b) as fn(f64, f64) -> f64), (Term::Difference, |a, b| (a - b).abs())]
+        {
+            let got = pair_sums(term, &left, &right);
+            let wanted = left.iter().flat_map(|l| {
+                right
+                    .iter()
+                    .map(move |r| l.iter().zip(*r).map(|(a, b)| plain(f64::from(*a), f64::from(*b))).sum::<f64>())
+            });
+            assert_eq!(got.len(), own * others);
+            for (g, w) in got.iter().zip(wanted) {
+                assert!((g - w).abs() < 2e-6 * size as f64 * 0.25, "{term:?} {own} {others} {size}: {g} {w}");
+            }
+        }
+    }
+    assert!(pair_sums(Term::Product, &[], &[&[1.0]]).is_empty());
+}
+
+/// What a page and a command line cut must be the same, so these bits are those of eight sums side by side, unfused.
+#[test]
+fn pairs_round_alike_on_every_processor() {
+    let (a, b) = (numbers(1000, 3), numbers(1000, 4));
+    let mut wanted = 0.0;
+    for (a, b) in a.chunks(512).zip(b.chunks(512)) {
+        let mut lanes = [0.0f32; 8];
+        for (a, b) in a.chunks(8).zip(b.chunks(8)) {
+            lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
+        }
+        wanted += lanes.iter().map(|&l| f64::from(l)).sum::<f64>();
+    }
+    assert_eq!(pair_sums(Term::Product, &[&a], &[&b]), [wanted]);
 }

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { text } from '../strings.js';
 import { colour } from '../views/plot.js';
-import { type Palette, type Scene, type View, fit, hit, hitArrow, paint } from './paint.js';
+import { type Area, type Palette, type Scene, type View, fit, head, hit, hitArrow, paint } from './paint.js';
 import * as scene from './scene.js';
 
 const GROUPS = 6;
@@ -60,10 +60,15 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
       }
     );
   };
-  const area = (): { width: number; height: number } => ({
-    width: host.current?.clientWidth ?? 1,
-    height: host.current?.clientHeight ?? 1,
-  });
+  /** One part of the canvas for each drawing. */
+  const areas = (): Area[] => {
+    const [width, height] = [host.current?.clientWidth ?? 1, host.current?.clientHeight ?? 1];
+    const count = scene.halves.value ? 2 : 1;
+    return Array.from({ length: count }, (_, at) => ({ left: (at * width) / count, width: width / count, height }));
+  };
+  const area = (): Area => areas()[0] ?? { left: 0, width: 1, height: 1 };
+  /** The place within its part. */
+  const within = (x: number): number => x % area().width;
 
   useEffect(() => {
     const [element, surface] = [host.current, canvas.current];
@@ -72,14 +77,19 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
     let colours = palette(element);
     let frame = 0;
     const draw = (): void => {
-      const { width, height } = area();
+      const [width, height] = [element.clientWidth, element.clientHeight];
       const density = devicePixelRatio;
       if (surface.width !== Math.round(width * density) || surface.height !== Math.round(height * density)) {
         surface.width = Math.round(width * density);
         surface.height = Math.round(height * density);
       }
       const seen = now();
-      if (seen) paint(context, seen, colours, view.current, width, height, density);
+      if (!seen) return;
+      const [halves, names] = [scene.halves.value, [text.seeing.graph.width.before, text.seeing.graph.width.after]];
+      areas().forEach((part, at) => {
+        paint(context, { ...seen, ...halves?.[at] }, colours, view.current, part, density);
+        if (halves) head(context, colours, part, names[at] ?? '');
+      });
     };
     redraw.current = () => {
       cancelAnimationFrame(frame);
@@ -126,9 +136,10 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
   });
   useSignalEffect(() => {
     now();
+    void scene.halves.value;
     redraw.current();
   });
-  useEffect(() => home(LEAST_ZOOM), [props.wide]);
+  useEffect(() => home(LEAST_ZOOM), [props.wide, scene.halves.value === undefined]);
 
   props.hands.current = {
     zoom: (times) => zoomAt(times, area().width / 2, area().height / 2),
@@ -149,7 +160,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
       // The page scrolls, until the drawing was chosen or fills the window.
       if (!event.ctrlKey && document.activeElement !== surface && !props.wide) return;
       event.preventDefault();
-      zoomAt(Math.exp(-event.deltaY * 0.0016), event.offsetX, event.offsetY);
+      zoomAt(Math.exp(-event.deltaY * 0.0016), within(event.offsetX), event.offsetY);
     };
     surface.addEventListener('wheel', wheel, { passive: false });
     return () => surface.removeEventListener('wheel', wheel);
@@ -158,7 +169,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
   const press = useRef<{ x: number; y: number; moved: boolean } | undefined>(undefined);
   const at = (event: PointerEvent | MouseEvent): number | undefined => {
     const seen = now();
-    return seen && hit(seen, view.current, event.offsetX, event.offsetY);
+    return seen && hit(seen, view.current, within(event.offsetX), event.offsetY);
   };
   const key = (event: KeyboardEvent): void => {
     const moves: Record<string, [number, number]> = {
@@ -199,7 +210,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
           if (!from) {
             const found = now();
             const box = at(event);
-            const arrow = box === undefined && found ? hitArrow(found, view.current, event.offsetX, event.offsetY) : undefined;
+            const arrow = box === undefined && found ? hitArrow(found, view.current, within(event.offsetX), event.offsetY) : undefined;
             scene.hovered.value = box !== undefined ? { box } : arrow !== undefined ? { arrow } : undefined;
             return;
           }

@@ -20,6 +20,10 @@ export interface Scene {
   lit: { group: number; roles: readonly ReadonlySet<Role>[]; values: ReadonlySet<number> } | undefined;
   /** What stands on each arrow. */
   labels: readonly string[];
+  /** Of each box, how much of what it makes is left; drawn as a bar along its lower edge. */
+  shares?: readonly (number | undefined)[];
+  /** Boxes that are cut away. */
+  gone?: ReadonlySet<number>;
   /** Boxes whose cut is close, not exact. */
   loose: ReadonlySet<number>;
   /** Boxes of a chain that is walked. */
@@ -132,7 +136,8 @@ function box(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, 
   const [x, y] = [middle[0] - width / 2, middle[1] - height / 2];
   const roles = lit?.roles[at];
   const inChain = scene.chain.has(at);
-  context.globalAlpha = (lit || scene.chain.size > 0) && !roles?.size && !inChain && scene.selected !== at ? FAINT : 1;
+  const aside = (lit || scene.chain.size > 0) && !roles?.size && !inChain && scene.selected !== at;
+  context.globalAlpha = aside || scene.gone?.has(at) ? FAINT : 1;
   if (view.zoom <= SHAPED) {
     context.fillStyle = inChain || scene.selected === at ? palette.focus : colourOf(palette, own.group);
     // A box of less than a pixel still leaves a trace.
@@ -164,6 +169,8 @@ function box(context: CanvasRenderingContext2D, scene: Scene, palette: Palette, 
   context.beginPath();
   context.roundRect(x, y, 6, height, [RADIUS, 0, 0, RADIUS]);
   context.fill();
+  const share = scene.shares?.[at];
+  if (share !== undefined) context.fillRect(x + 8, y + height - 6, (width - 16) * share, 3);
   if (scene.selected === at || scene.hovered === at) {
     context.strokeStyle = scene.selected === at ? palette.focus : palette.quiet;
     context.lineWidth = 2 / Math.min(1, view.zoom);
@@ -228,19 +235,29 @@ function pin(context: CanvasRenderingContext2D, palette: Palette, x: number, y: 
   context.stroke();
 }
 
-/** Draws what the view sees. `width` and `height` are those of the canvas, in pixels of the page. */
+/** A part of the canvas, in pixels of the page. */
+export interface Area {
+  left: number;
+  width: number;
+  height: number;
+}
+
+/** Draws what the view sees on a part of the canvas. */
 export function paint(
   context: CanvasRenderingContext2D,
   scene: Scene,
   palette: Palette,
   view: View,
-  width: number,
-  height: number,
+  { left: start, width, height }: Area,
   density: number,
 ): void {
   context.setTransform(density, 0, 0, density, 0, 0);
-  context.clearRect(0, 0, width, height);
-  context.translate(view.x, view.y);
+  context.save();
+  context.beginPath();
+  context.rect(start, 0, width, height);
+  context.clip();
+  context.clearRect(start, 0, width, height);
+  context.translate(start + view.x, view.y);
   context.scale(view.zoom, view.zoom);
   const [left, top] = [-view.x / view.zoom, -view.y / view.zoom];
   const [right, bottom] = [left + width / view.zoom, top + height / view.zoom];
@@ -252,6 +269,19 @@ export function paint(
     if (x + w / 2 > left && x - w / 2 < right && y + h / 2 > top && y - h / 2 < bottom) box(context, scene, palette, at, view);
   });
   context.globalAlpha = 1;
+  context.restore();
+}
+
+/** The title of a part, and the line that parts it from the one before. */
+export function head(context: CanvasRenderingContext2D, palette: Palette, { left, height }: Area, words: string): void {
+  context.font = `600 13px ${palette.font}`;
+  context.textBaseline = 'middle';
+  context.fillStyle = palette.ground;
+  context.fillRect(left, 0, context.measureText(words).width + 24, 28);
+  context.fillStyle = palette.ink;
+  context.fillText(words, left + 12, 15);
+  context.fillStyle = palette.line;
+  if (left > 0) context.fillRect(left - 0.5, 0, 1, height);
 }
 
 /** The box at a point of the canvas. */

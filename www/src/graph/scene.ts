@@ -17,8 +17,8 @@ export const lit = signal<number | undefined>(undefined);
 export const chain = signal<ReadonlySet<string>>(new Set());
 /** The box or arrow under the pointer. */
 export const hovered = signal<{ box: number } | { arrow: number } | undefined>(undefined);
-/** Which widths stand on the arrows. */
-export type Labels = 'none' | 'before' | 'after' | 'both';
+/** Which widths stand on the arrows; `beside`: the drawing twice, before the cut and after it. */
+export type Labels = 'none' | 'before' | 'after' | 'both' | 'beside';
 export const widths = signal<Labels>('both');
 /** Shapes of the drawing's values after the present plan's cut, as far as they are known. */
 export const after = signal<(string[] | null)[] | undefined>(undefined);
@@ -86,11 +86,48 @@ function width(drawing: Drawing, value: number, show: Labels): string {
   return show === 'before' ? from : to;
 }
 
-/** What stands on each arrow. */
-export const labels = computed<string[]>(() => {
-  const [now, drawing, show] = [laidOut.value, store.drawing.value, widths.value];
-  if (!now || !drawing) return [];
-  return now.shown.arrows.map(({ values }) => width(drawing, values[0] ?? -1, show));
+/** What stands on each arrow of one drawing. */
+export interface Half {
+  labels: readonly string[];
+  seconds: readonly string[];
+  /** Of each box, the share of the channels it makes that is left; nothing where it makes none. */
+  shares: readonly (number | undefined)[];
+  /** Boxes that the cut takes away as a whole. */
+  gone: ReadonlySet<number>;
+}
+
+const labelsOf = (show: Labels): string[] => {
+  const [now, drawing] = [laidOut.value, store.drawing.value];
+  return now && drawing ? now.shown.arrows.map(({ values }) => width(drawing, values[0] ?? -1, show)) : [];
+};
+
+/** What stands on each arrow, where there is one drawing. */
+export const labels = computed(() => labelsOf(widths.value));
+
+const uncut = computed<Widths>(() => kept.value.map(({ all }) => ({ all, left: all })));
+const cut = computed<Widths>(() => kept.value.map(({ left }) => ({ all: left, left })));
+
+/** What the two drawings show that stand side by side: before the cut, and after it. */
+export const halves = computed<readonly [Half, Half] | undefined>(() => {
+  const [now, drawing, left] = [laidOut.value, store.drawing.value, after.value];
+  if (!now || !drawing || widths.value !== 'beside') return undefined;
+  const shares = now.shown.boxes.map((box) => {
+    const made = box.nodes.flatMap((node) => drawing.nodes[node]?.members.filter(([, role]) => role === 'producer') ?? []);
+    const sum = (of: 'all' | 'left'): number => made.reduce((total, [group]) => total + (kept.value[group]?.[of] ?? 0), 0);
+    return made.length > 0 && sum('all') > 0 ? sum('left') / sum('all') : undefined;
+  });
+  const emptied = (value: number): boolean => left?.[value]?.includes('0') === true && drawing.values[value]?.shape?.includes('0') === false;
+  const outputs = new Map<number, number[]>();
+  for (const { from, values } of now.shown.arrows) outputs.set(from, [...(outputs.get(from) ?? []), ...values]);
+  const gone = new Set([...outputs].flatMap(([box, values]) => (values.every(emptied) ? [box] : [])));
+  const half = (show: Labels, of: Widths): Pick<Half, 'labels' | 'seconds'> => ({
+    labels: labelsOf(show),
+    seconds: secondsOf(now.shown, drawing, of),
+  });
+  return [
+    { ...half('before', uncut.value), shares: shares.map((share) => share && 1), gone: new Set() },
+    { ...half('after', cut.value), shares, gone },
+  ];
 });
 
 /** Boxes with a statistic that runs over channels: a cut there is close, not exact. */

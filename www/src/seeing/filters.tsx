@@ -6,35 +6,26 @@ import * as store from '../store.js';
 import { text } from '../strings.js';
 import { useAnswer } from './answer.js';
 import { BitmapCanvas } from './picture.js';
-
-/** More pictures than this are shown only when asked for. */
-const SHOWN = 64;
+import { Some } from './some.js';
 
 export const short = (value: number): string => format.fixed(value, 0, Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 1 ? 2 : 4);
 
 /** One filter, channel by channel of what it looks at. */
 function Parts(props: { layer: number; filter: number }) {
   const { layer, filter } = props;
-  const all = useSignal(false);
   const { value } = useAnswer([store.model.value, layer, filter], () => client.call('filterChannels', { layer, filter }));
   const words = text.seeing;
-  const parts = value?.channels ?? [];
   return (
     <section class="filter-parts" aria-label={words.filters.parts(filter)}>
       <h3>{words.filters.parts(filter)}</h3>
-      <ul class="bitmaps bitmaps-small">
-        {(all.value ? parts : parts.slice(0, SHOWN)).map(({ channel, picture, range }) => (
+      <Some of={value?.channels ?? []} small>
+        {({ channel, picture, range }) => (
           <li key={channel} title={`${words.channel(channel)}: ${short(range[0])} \u2026 ${short(range[1])}`}>
             <BitmapCanvas bitmap={picture} signs />
             <span>{channel}</span>
           </li>
-        ))}
-      </ul>
-      {parts.length > SHOWN && !all.value && (
-        <button type="button" class="button link" onClick={() => (all.value = true)}>
-          {words.layer.all(format.exactly(parts.length))}
-        </button>
-      )}
+        )}
+      </Some>
     </section>
   );
 }
@@ -43,14 +34,12 @@ function Parts(props: { layer: number; filter: number }) {
 export function Filters(props: { layer: number; plan: PlanOptions; planKey: string }) {
   const { layer, plan } = props;
   const words = text.seeing;
-  const all = useSignal(false);
   const chosen = useSignal<number | undefined>(undefined);
   const { value, problem } = useAnswer([store.model.value, layer, props.planKey], () =>
     client.call('filterPictures', { layer, plan }),
   );
   if (problem) return <p class="problem">{problem}</p>;
   if (!value) return <p class="hint">{words.working}</p>;
-  const shown = all.value ? value.channels : value.channels.slice(0, SHOWN);
   const gone = value.channels.filter(({ goes }) => goes).length;
   return (
     <>
@@ -59,8 +48,8 @@ export function Filters(props: { layer: number; plan: PlanOptions; planKey: stri
       <p class="hint" role="status">
         {words.layer.counts(format.exactly(gone), format.exactly(value.channels.length))}
       </p>
-      <ul class="bitmaps">
-        {shown.map(({ channel, goes, score, picture }) => (
+      <Some of={value.channels}>
+        {({ channel, goes, score, picture }) => (
           <li key={channel}>
             <button
               type="button"
@@ -73,13 +62,8 @@ export function Filters(props: { layer: number; plan: PlanOptions; planKey: stri
               <span>{score === null ? channel : short(score)}</span>
             </button>
           </li>
-        ))}
-      </ul>
-      {value.channels.length > SHOWN && !all.value && (
-        <button type="button" class="button link" onClick={() => (all.value = true)}>
-          {words.layer.all(format.exactly(value.channels.length))}
-        </button>
-      )}
+        )}
+      </Some>
       {chosen.value === undefined ? <p class="hint">{words.filters.choose}</p> : <Parts layer={layer} filter={chosen.value} />}
     </>
   );

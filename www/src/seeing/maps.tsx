@@ -8,8 +8,8 @@ import { TaskProgress } from '../views/controls.js';
 import { useAnswer } from './answer.js';
 import { short } from './filters.js';
 import { BitmapCanvas, Photo } from './picture.js';
+import { Some } from './some.js';
 
-const SHOWN = 64;
 /** Images by which a channel is called silent. */
 const LOOKED_AT = 512;
 
@@ -55,7 +55,6 @@ export function Maps(props: { layer: number; info: LayerInfo; plan: PlanOptions;
   const words = text.seeing;
   const data = store.data.value;
   const at = useSignal(0);
-  const all = useSignal(false);
   const image = data?.thumbnails[at.value]?.image;
   const { value, problem, waiting } = useAnswer(
     [data, layer, image, props.planKey],
@@ -92,8 +91,8 @@ export function Maps(props: { layer: number; info: LayerInfo; plan: PlanOptions;
             {words.layer.counts(format.exactly(gone), format.exactly(value.channels.length))}{' '}
             {words.maps.silentHere(value.channels.filter(({ range }) => isSilent(range)).length)}
           </p>
-          <ul class="bitmaps">
-            {(all.value ? value.channels : value.channels.slice(0, SHOWN)).map(({ channel, goes, range, picture }) => (
+          <Some of={value.channels}>
+            {({ channel, goes, range, picture }) => (
               <li key={channel}>
                 <span
                   class={`bitmap-button${goes ? ' is-going' : ''}`}
@@ -109,13 +108,8 @@ export function Maps(props: { layer: number; info: LayerInfo; plan: PlanOptions;
                   <span>{isSilent(range) ? words.maps.dead : channel}</span>
                 </span>
               </li>
-            ))}
-          </ul>
-          {value.channels.length > SHOWN && !all.value && (
-            <button type="button" class="button link" onClick={() => (all.value = true)}>
-              {words.layer.all(format.exactly(value.channels.length))}
-            </button>
-          )}
+            )}
+          </Some>
         </>
       )}
       <SilentChannels layer={layer} info={props.info} />

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import { client } from '../actions/session.js';
 import * as format from '../format.js';
 import type { FilterPlane, PlanOptions } from '../protocol.js';
@@ -62,34 +63,33 @@ function Points(props: { plane: FilterPlane }) {
   );
 }
 
+function Mark(props: { label: string; children: ComponentChildren }) {
+  return (
+    <li>
+      <svg width="18" height="18" aria-hidden="true">
+        {props.children}
+      </svg>
+      {props.label}
+    </li>
+  );
+}
+
 function Legend() {
   const words = text.seeing.plane;
   return (
     <ul class="plane-legend">
-      <li>
-        <svg width="18" height="18" aria-hidden="true">
-          <rect class="plane-near" x="4.5" y="4.5" width="9" height="9" transform="rotate(45 9 9)" />
-        </svg>
-        {words.nearest}
-      </li>
-      <li>
-        <svg width="18" height="18" aria-hidden="true">
-          <circle class="plane-far" cx="9" cy="9" r="5" />
-        </svg>
-        {words.others}
-      </li>
-      <li>
-        <svg width="18" height="18" aria-hidden="true">
-          <circle class="plane-ring" cx="9" cy="9" r="7.5" />
-        </svg>
-        {words.cut}
-      </li>
-      <li>
-        <svg width="18" height="18" aria-hidden="true">
-          <path class="plane-median" d="M2 9H16M9 2V16" />
-        </svg>
-        {words.median}
-      </li>
+      <Mark label={words.nearest}>
+        <rect class="plane-near" x="4.5" y="4.5" width="9" height="9" transform="rotate(45 9 9)" />
+      </Mark>
+      <Mark label={words.others}>
+        <circle class="plane-far" cx="9" cy="9" r="5" />
+      </Mark>
+      <Mark label={words.cut}>
+        <circle class="plane-ring" cx="9" cy="9" r="7.5" />
+      </Mark>
+      <Mark label={words.median}>
+        <path class="plane-median" d="M2 9H16M9 2V16" />
+      </Mark>
     </ul>
   );
 }

@@ -13,8 +13,6 @@ import { Segmented } from './controls.js';
 import { Panel } from './panel.js';
 
 const ZOOM_STEP = 1.25;
-/** Widths after the cut are worked out for graphs of up to so many nodes. */
-const MEASURED = 3000;
 /** More finds than these are not shown. */
 const FOUND = 8;
 const ROLES: readonly Role[] = ['producer', 'consumer', 'companion'];
@@ -196,8 +194,8 @@ function Graph() {
     return () => document.removeEventListener('keydown', escape);
   }, []);
   const { plan, key } = shownPlan();
-  // Asked once the drawing is there, since the engine answers in turn; a very large graph would keep it too long.
-  const wanted = (store.drawing.value?.nodes.length ?? Number.POSITIVE_INFINITY) <= MEASURED ? plan : undefined;
+  // Asked once the drawing is there, since the engine answers in turn.
+  const wanted = store.drawing.value && plan;
   const { value: left } = useAnswer([opened, store.drawing.value, key], wanted && (() => client.call('widths', wanted)));
   useEffect(() => {
     scene.after.value = left;

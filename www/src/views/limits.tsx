@@ -3,11 +3,8 @@ import { set } from '../actions/settings.js';
 import type { Normalizer, Reduction, Schedule } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-import { NumberField } from './controls.js';
 import { Choice, TextField } from './measure.js';
-
-const percents = (share: number | null): number | null => (share === null ? null : Math.round(share * 1000) / 10);
-const share = (percent: number | null): number | null => (percent === null ? null : percent / 100);
+import { SettingField } from './setting.js';
 
 function Limits() {
   const busy = store.busy.value;
@@ -18,42 +15,10 @@ function Limits() {
     <fieldset class="settings" disabled={busy}>
       <legend>{text.cut.limits}</legend>
       <div class="fields">
-        <NumberField
-          label={text.cut.floor}
-          unit={text.cut.floorUnit}
-          value={own.floor}
-          min={0}
-          optional
-          change={(floor) => set({ floor })}
-        />
-        <NumberField
-          label={text.cut.minRatio}
-          unit={text.cut.minRatioUnit}
-          value={percents(own.minRatio)}
-          min={0}
-          max={100}
-          step="any"
-          optional
-          change={(value) => set({ minRatio: share(value) })}
-        />
-        <NumberField
-          label={text.cut.maxRatio}
-          unit={text.cut.maxRatioUnit}
-          value={percents(own.maxRatio)}
-          min={0}
-          max={100}
-          step="any"
-          optional
-          change={(value) => set({ maxRatio: share(value) })}
-        />
-        <NumberField
-          label={text.cut.multiple}
-          unit={text.cut.multipleUnit}
-          value={own.multiple}
-          min={1}
-          optional
-          change={(multiple) => set({ multiple })}
-        />
+        <SettingField of="floor" label={text.cut.floor} unit={text.cut.floorUnit} min={0} />
+        <SettingField of="minRatio" label={text.cut.minRatio} unit={text.cut.minRatioUnit} min={0} max={100} step="any" hundred />
+        <SettingField of="maxRatio" label={text.cut.maxRatio} unit={text.cut.maxRatioUnit} min={0} max={100} step="any" hundred />
+        <SettingField of="multiple" label={text.cut.multiple} unit={text.cut.multipleUnit} min={1} />
         <Choice
           label={text.cut.hardware}
           value={known ? fitting : 'own'}
@@ -79,14 +44,7 @@ function Way() {
       <fieldset class="settings" disabled={busy}>
         <legend>{text.cut.way}</legend>
         <div class="fields">
-          <NumberField
-            label={text.cut.planSteps}
-            unit={text.cut.planStepsUnit}
-            value={own.planSteps}
-            min={1}
-            max={1000}
-            change={(value) => set({ planSteps: value ?? 1 })}
-          />
+          <SettingField of="planSteps" label={text.cut.planSteps} unit={text.cut.planStepsUnit} min={1} max={1000} />
           <Choice<Schedule>
             label={text.cut.schedule}
             value={own.schedule}
@@ -94,7 +52,7 @@ function Way() {
             disabled={busy || own.planSteps < 2}
             change={(schedule) => set({ schedule })}
           />
-          <NumberField label={text.cut.seed} value={own.seed} min={0} change={(value) => set({ seed: value ?? 0 })} />
+          <SettingField of="seed" label={text.cut.seed} min={0} />
         </div>
       </fieldset>
       <fieldset class="settings" disabled={busy}>

@@ -4,35 +4,23 @@ import * as format from '../format.js';
 import type { Preset } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-import { NumberField } from './controls.js';
+import { Segmented } from './controls.js';
+import { SettingField } from './setting.js';
 
 /** What a person who switches begins with. */
 const FIRST: Preset = 'gate-decorator';
 
 /** Whether training comes after a cut, or makes it. */
 export function Way() {
-  const { together } = store.settings.value;
-  const ways = [
-    [false, text.together.after],
-    [true, text.together.title],
-  ] as const;
   return (
-    <fieldset class="segmented" disabled={store.busy.value}>
-      <legend>{text.together.way}</legend>
-      <div class="segments">
-        {ways.map(([own, label]) => (
-          <label key={label} class="segment">
-            <input
-              type="radio"
-              name="way"
-              checked={(together !== null) === own}
-              onChange={() => set({ together: own ? FIRST : null })}
-            />
-            <span>{label}</span>
-          </label>
-        ))}
-      </div>
-    </fieldset>
+    <Segmented
+      label={text.together.way}
+      name="way"
+      value={store.settings.value.together === null ? 'after' : 'together'}
+      options={{ after: text.together.after, together: text.together.title }}
+      disabled={store.busy.value}
+      change={(way) => set({ together: way === 'together' ? FIRST : null })}
+    />
   );
 }
 
@@ -55,35 +43,9 @@ export function TogetherFields() {
             ))}
           </select>
         </label>
-        <NumberField
-          label={text.together.before}
-          value={own.epochsBefore}
-          min={0}
-          max={1000}
-          step="any"
-          optional
-          disabled={busy}
-          change={(value) => set({ epochsBefore: value })}
-        />
-        <NumberField
-          label={text.together.afterCut}
-          value={own.epochsAfter}
-          min={0}
-          max={1000}
-          step="any"
-          optional
-          disabled={busy}
-          change={(value) => set({ epochsAfter: value })}
-        />
-        <NumberField
-          label={text.tune.batch}
-          value={own.batchTogether}
-          min={1}
-          max={4096}
-          optional
-          disabled={busy}
-          change={(value) => set({ batchTogether: value })}
-        />
+        <SettingField of="epochsBefore" label={text.together.before} min={0} max={1000} step="any" />
+        <SettingField of="epochsAfter" label={text.together.afterCut} min={0} max={1000} step="any" />
+        <SettingField of="batchTogether" label={text.tune.batch} min={1} max={4096} />
       </div>
       <label class="tick">
         <input type="checkbox" checked={own.short} disabled={busy} onChange={() => set({ short: !own.short })} />

@@ -6,42 +6,19 @@ import * as format from '../format.js';
 import type { TuneLoss, TuneProgress } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
-import { NumberField, Segmented, StopButton } from './controls.js';
+import { Segmented, StopButton } from './controls.js';
 import { Curve } from './curve.js';
 import { Recover, RecoverLive, RecoverTable } from './recover.js';
+import { SettingField } from './setting.js';
 import { Step } from './step.js';
 import { History, TogetherFields, TogetherIdle, Way } from './together.js';
 
 function Fields() {
-  const busy = store.busy.value;
-  const own = store.settings.value;
   return (
     <div class="fields">
-      <NumberField
-        label={text.tune.epochs}
-        value={own.epochs}
-        min={0}
-        max={1000}
-        disabled={busy}
-        change={(value) => set({ epochs: value ?? 0 })}
-      />
-      <NumberField
-        label={text.tune.learningRate}
-        value={own.learningRate}
-        min={0}
-        max={10}
-        step="any"
-        disabled={busy}
-        change={(value) => set({ learningRate: value ?? 0 })}
-      />
-      <NumberField
-        label={text.tune.batch}
-        value={own.batch}
-        min={1}
-        max={4096}
-        disabled={busy}
-        change={(value) => set({ batch: value ?? 1 })}
-      />
+      <SettingField of="epochs" label={text.tune.epochs} min={0} max={1000} />
+      <SettingField of="learningRate" label={text.tune.learningRate} min={0} max={10} step="any" />
+      <SettingField of="batch" label={text.tune.batch} min={1} max={4096} />
     </div>
   );
 }

@@ -15,8 +15,9 @@ pub fn norms(p: f64, tensor: &Tensor, at: &Positions) -> Result<Vec<f64>> {
     if p == 2.0 {
         return Ok(squares(tensor, at)?.into_iter().map(f64::sqrt).collect());
     }
-    // Not `max`, which would hide what is no number.
-    let most = at.fold(tensor, |v, _| f64::from(v).abs(), |a, b| if a >= b || a.is_nan() { a } else { b })?;
+    // Without its sign a number's bits grow with it, and those of what is no number are above all.
+    let most = at.fold(tensor, |v, _| v.abs().to_bits().cast_signed(), i32::max)?;
+    let most: Vec<f64> = most.into_iter().map(|bits| f64::from(f32::from_bits(bits.cast_unsigned()))).collect();
     if p.is_infinite() {
         return Ok(most);
     }

@@ -58,22 +58,22 @@ impl Positions {
         move |at| parts.iter().fold(0, |position, (stride, n)| position * n + at / stride % n)
     }
 
-    /// For each position the terms of its elements, put together in float64 in a fixed order.
+    /// For each position the terms of its elements, put together from the default on, in a fixed order.
     ///
     /// # Errors
     /// When the tensor holds no real numbers.
-    pub fn fold(
+    pub fn fold<T: Copy + Default>(
         &self,
         tensor: &Tensor,
-        term: impl Fn(f32, usize) -> f64,
-        join: impl Fn(f64, f64) -> f64,
-    ) -> Result<Vec<f64>> {
+        term: impl Fn(f32, usize) -> T,
+        join: impl Fn(T, T) -> T,
+    ) -> Result<Vec<T>> {
         let bytes = &if tensor.dtype == DataType::Float {
             tensor.bytes()?
         } else {
             tensor.to_f32()?.into_iter().flat_map(f32::to_le_bytes).collect()
         };
-        let mut sums = vec![0.0f64; self.count(&tensor.dims)];
+        let mut sums = vec![T::default(); self.count(&tensor.dims)];
         match (self.axes.as_slice(), self.blocks) {
             ([axis], None) => {
                 let inner = tensor.dims.iter().skip(axis + 1).product::<usize>().max(1);
@@ -131,12 +131,12 @@ fn float(b: &[u8]) -> f32 {
 }
 
 /// Joins the term of every element to its position's; `inner` elements of one position lie together.
-fn add_terms(
-    sums: &mut [f64],
+fn add_terms<T: Copy + Default>(
+    sums: &mut [T],
     bytes: &[u8],
     inner: usize,
-    term: &impl Fn(f32, usize) -> f64,
-    join: &impl Fn(f64, f64) -> f64,
+    term: &impl Fn(f32, usize) -> T,
+    join: &impl Fn(T, T) -> T,
 ) {
     for outer in bytes.chunks_exact((sums.len() * inner * 4).max(4)) {
         if inner == 1 {
@@ -146,15 +146,15 @@ fn add_terms(
             continue;
         }
         for (k, (sum, filter)) in sums.iter_mut().zip(outer.chunks_exact(inner * 4)).enumerate() {
-            let mut lanes = [0.0f64; LANES];
+            let mut lanes = [T::default(); LANES];
             let blocks = filter.chunks_exact(4 * LANES);
-            let rest = blocks.remainder().chunks_exact(4).fold(0.0, |sum, b| join(sum, term(float(b), k)));
+            let rest = blocks.remainder().chunks_exact(4).fold(T::default(), |sum, b| join(sum, term(float(b), k)));
             for block in blocks {
                 for (lane, b) in lanes.iter_mut().zip(block.chunks_exact(4)) {
                     *lane = join(*lane, term(float(b), k));
                 }
             }
-            *sum = join(*sum, join(lanes.into_iter().fold(0.0, join), rest));
+            *sum = join(*sum, join(lanes.into_iter().fold(T::default(), join), rest));
         }
     }
 }

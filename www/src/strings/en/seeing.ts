@@ -138,7 +138,7 @@ export const seeing = {
     next: 'Next box',
     previous: 'Previous box',
     widths: 'Widths on the arrows',
-    width: { none: 'None', before: 'Before', after: 'After', both: 'Both' },
+    width: { none: 'None', before: 'Before', after: 'After', both: 'Both', beside: 'Side by side' },
     renormalised: 'close, not exact',
     keys: 'On the drawing, [ and ] go from box to box.',
   },

@@ -132,7 +132,7 @@ export const seeing: Strings['seeing'] = {
     next: '下一个方框',
     previous: '上一个方框',
     widths: '箭头上的宽度',
-    width: { none: '不显示', before: '剪枝前', after: '剪枝后', both: '前后' },
+    width: { none: '不显示', before: '剪枝前', after: '剪枝后', both: '前后', beside: '并排' },
     renormalised: '近似而非精确',
     keys: '在图上，用 [ 和 ] 在方框之间移动。',
   },
