@@ -69,12 +69,12 @@ fn activate<const D: usize>(call: &Call<'_>, x: Tensor<D>) -> Result<Tensor<D>> 
         "Ceil" => x.ceil(),
         "Round" => x.round(),
         "Sign" => x.sign(),
-        "Softplus" => activation::softplus(x, 1.0),
+        "Softplus" => softplus(x),
         "Softsign" => activation::softsign(x),
         "Elu" => activation::elu(x, number("alpha", 1.0)),
         "Selu" => activation::elu(x, number("alpha", 1.673_263_2)).mul_scalar(number("gamma", 1.050_701)),
         "Celu" => activation::celu(x, number("alpha", 1.0)),
-        "Mish" => activation::mish(x),
+        "Mish" => mish(x),
         "Swish" => x.clone() * activation::sigmoid(x.mul_scalar(number("alpha", 1.0))),
         "ThresholdedRelu" => activation::thresholded_relu(x, number("alpha", 1.0)),
         "Sin" => x.sin(),
@@ -95,6 +95,23 @@ fn activate<const D: usize>(call: &Call<'_>, x: Tensor<D>) -> Result<Tensor<D>> 
         }
         other => return Err(unsupported(format!("the operator {other}"))),
     })
+}
+
+/// ln(1 + e^x). Far below zero 1 + e^x keeps nothing of e^x, and a GPU has no logarithm that starts there.
+fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    const FAR: f64 = -3.5;
+    let e = x.clone().clamp_max(FAR).exp();
+    let series = (((e.clone() * -0.25 + 1.0 / 3.0) * e.clone() - 0.5) * e.clone() + 1.0) * e;
+    activation::softplus(x.clone(), 1.0).mask_where(x.lower_elem(FAR), series)
+}
+
+/// x tanh(ln(1 + e^x)), as a quotient in which nothing cancels.
+fn mish<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    // From here on the quotient is one.
+    const HIGH: f64 = 20.0;
+    let e = x.clone().clamp_max(HIGH).exp();
+    let n = e.clone() * (e + 2.0);
+    x * n.clone() / (n + 2.0)
 }
 
 fn binary(call: &mut Call<'_>) -> Result<Vec<Value>> {
