@@ -1,4 +1,5 @@
 // Runs in the page: see page.mjs.
+import * as jax from './_jax.js';
 import * as tfjs from './_tfjs.js';
 
 const BATCH = 32;
@@ -20,12 +21,38 @@ async function times(work, runs, warm = 1, before = () => undefined) {
   return list;
 }
 
+/** What the page has asked of the GPU so far. */
+const asked = { dispatches: 0, submits: 0, waits: 0 };
+for (const [owner, name, what] of [
+  ['GPUComputePassEncoder', 'dispatchWorkgroups', 'dispatches'],
+  ['GPUComputePassEncoder', 'dispatchWorkgroupsIndirect', 'dispatches'],
+  ['GPUQueue', 'submit', 'submits'],
+  ['GPUBuffer', 'mapAsync', 'waits'],
+]) {
+  const { prototype } = globalThis[owner] ?? {};
+  if (!prototype) continue;
+  const own = prototype[name];
+  prototype[name] = function counted(...rest) {
+    asked[what] += 1;
+    return own.apply(this, rest);
+  };
+}
+
+const perStep = (before, after, steps) => Object.keys(asked).map((k) => ((after[k] - before[k]) / steps).toFixed(2)).join(' / ');
+
+/** Counts what one more step of a peer asks of the GPU. */
+async function step(who, work) {
+  const before = { ...asked };
+  await work();
+  row(who, 'dispatches / submits / waits a step', perStep(before, asked, 1));
+}
+
 async function engine() {
   const core = await import('/pkg/lopper_web.js');
   await core.default();
   const steps = [];
   const progress = (text) => {
-    if (JSON.parse(text).task === 'tune') steps.push(performance.now());
+    if (JSON.parse(text).task === 'tune') steps.push({ at: performance.now(), ...asked });
   };
   const died = (message) => console.log(`the engine died: ${message}`);
   return { lopper: new core.Lopper(progress, () => undefined, died), steps };
@@ -46,8 +73,14 @@ async function cutting() {
     await lopper.cut(half);
     cuts.push(JSON.parse(lopper.report('cut')).seconds);
   }
-  const room = new Uint8Array(model.length);
-  row('page', 'a copy of the bytes alone, ms', spread(await times(() => room.set(model), 11, 3)));
+  // As many bytes that are no model: they are copied into wasm and refused at the first.
+  const none = new Uint8Array(model.length).fill(1);
+  const copy = await times(() => {
+    try {
+      lopper.open(none, 'none.onnx', [], new Float64Array(), () => undefined);
+    } catch { /* meant */ }
+  }, 11, 3);
+  row('page', 'as many bytes copied into wasm and refused, ms', spread(copy));
   row('lopper, wasm, resnet18', 'open (copy into wasm, graph, groups), ms', spread(open));
   row('lopper, wasm, resnet18', 'plan, ms', spread(plan));
   for (const part of Object.keys(cuts[0])) row('lopper, wasm, resnet18', `${part}, ms (report)`, spread(cuts.map((c) => c[part] * 1e3)));
@@ -96,11 +129,13 @@ async function ours(device, input, { runs, steps }) {
   await lopper.data('sgd640', ['sgd640.npz'], [await bytes('/golden/sgd640.npz')], JSON.stringify({ normalize: 'cifar10', seed: 0, validation: 0, test: 0 }));
   own.steps.length = 0;
   await lopper.tune(JSON.stringify({ epochs: 1, steps, learning_rate: 0.002, batch: BATCH, seed: 0, resume: false }));
-  const gaps = own.steps.slice(1).map((at, i) => at - own.steps[i]);
+  const gaps = own.steps.slice(1).map(({ at }, i) => at - own.steps[i].at);
   row(`lopper, ${device}`, 'training step, ms', spread(gaps.slice(1)));
+  const counted = own.steps.length - 2;
+  if (device === 'gpu') row('lopper, gpu', 'dispatches / submits / waits a step', perStep(own.steps[1], own.steps.at(-1), counted));
 }
 
-/** Measures the named parts: core, scores, cpu, gpu; peers adds TensorFlow.js, which takes minutes. */
+/** Measures the named parts: core, scores, cpu, gpu; peers adds TensorFlow.js and jax-js, which take minutes. */
 export async function main(parts) {
   const input = Float32Array.from({ length: BATCH * 3 * 32 * 32 }, (_, i) => Math.sin(i * 12.9898) * 2);
   if (parts.includes('core')) await cutting();
@@ -111,7 +146,13 @@ export async function main(parts) {
     if (parts.includes('peers')) await tfjs.measure('cpu', input, { runs: 2, steps: 2, times, row, spread, median });
   }
   if (parts.includes('gpu')) {
-    await ours('gpu', input, { runs: 2, steps: 4 });
-    if (parts.includes('peers')) await tfjs.measure('webgpu', input, { runs: 2, steps: 4, times, row, spread, median });
+    await ours('gpu', input, { runs: 2, steps: 9 });
+    if (parts.includes('peers')) {
+      await tfjs.measure('webgpu', input, { runs: 2, steps: 4, times, step, row, spread, median });
+      await jax.measure(input, { steps: 4, times, step, row, spread });
+    }
   }
+  // Peers alone, where ours have been measured already.
+  if (parts.includes('tfjs')) await tfjs.measure('webgpu', input, { runs: 2, steps: 4, times, step, row, spread, median });
+  if (parts.includes('jax')) await jax.measure(input, { steps: 4, times, step, row, spread });
 }

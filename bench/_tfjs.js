@@ -30,7 +30,7 @@ function network(tf) {
 }
 
 /** Inference and training at the batch of `input`, on one of TensorFlow.js's backends. */
-export async function measure(backend, input, { runs, steps, times, row, spread, median }) {
+export async function measure(backend, input, { runs, steps, times, step, row, spread, median }) {
   if (!globalThis.tf) await load('/tfjs/tf.min.js');
   if (backend === 'webgpu') await load('/tfgpu/tf-backend-webgpu.min.js');
   const { tf } = globalThis;
@@ -43,6 +43,8 @@ export async function measure(backend, input, { runs, steps, times, row, spread,
   row(`TensorFlow.js, ${backend}`, 'evaluation, images/s', ((batch / median(infer)) * 1e3).toFixed(1));
   const optimizer = tf.train.momentum(0.002, 0.9);
   const loss = () => tf.losses.softmaxCrossEntropy(y, net.apply(x, { training: true }));
-  const list = await times(async () => (await optimizer.minimize(loss, true).data()).length, steps);
+  const one = async () => (await optimizer.minimize(loss, true).data()).length;
+  const list = await times(one, steps);
   row(`TensorFlow.js, ${backend}`, 'training step, ms', spread(list));
+  if (backend === 'webgpu') await step('TensorFlow.js, webgpu', one);
 }

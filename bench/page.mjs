@@ -1,5 +1,5 @@
 // In one page of Chromium: opening and cutting resnet18; ResNet-20 at batch 32 on the CPU and on WebGPU (a software adapter),
-// inference and distances of filters against onnxruntime-web and training against TensorFlow.js.
+// inference and distances of filters against onnxruntime-web and training against TensorFlow.js and jax-js.
 import { createReadStream, existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -10,19 +10,19 @@ import { chromium as browserPath } from '../tool/chromium.mjs';
 import { Fault, cache, cargo, pkg, root, run, script } from '../tool/lib.mjs';
 import { buildWasm } from '../tool/wasm.mjs';
 
-const PEERS = ['@tensorflow/tfjs@4.22.0', '@tensorflow/tfjs-backend-webgpu@4.22.0'];
+const PEERS = ['@tensorflow/tfjs@4.22.0', '@tensorflow/tfjs-backend-webgpu@4.22.0', '@jax-js/jax@0.1.25'];
 const types = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.html': 'text/html' };
 
 async function peers() {
   const place = path.join(cache, 'bench-node');
-  const tf = path.join(place, 'node_modules/@tensorflow');
-  if (!existsSync(path.join(tf, 'tfjs-backend-webgpu')) || !existsSync(path.join(tf, 'tfjs'))) {
+  const modules = path.join(place, 'node_modules');
+  if (!['@tensorflow/tfjs-backend-webgpu', '@tensorflow/tfjs', '@jax-js/jax'].every((name) => existsSync(path.join(modules, name)))) {
     console.log('Installing peers:', ...PEERS);
     await mkdir(place, { recursive: true });
     await writeFile(path.join(place, 'package.json'), '{"private":true}');
     await run('npm', ['install', '--no-audit', '--no-fund', '--silent', ...PEERS], { cwd: place });
   }
-  return tf;
+  return modules;
 }
 
 async function resnet18() {
@@ -62,12 +62,14 @@ script(import.meta.url, async () => {
   const golden = path.join(root, '../shared/golden');
   if (!existsSync(golden)) throw new Fault('../shared is missing: the models of this bench are there');
   if (!process.env.LOPPER_PKG) await buildWasm();
-  const tf = await peers();
+  const modules = await peers();
+  const tf = path.join(modules, '@tensorflow');
   const folders = {
     pkg: process.env.LOPPER_PKG ?? path.join(pkg, 'gpu'),
     ort: path.join(root, 'node_modules/onnxruntime-web/dist'),
     tfjs: path.join(tf, 'tfjs/dist'),
     tfgpu: path.join(tf, 'tfjs-backend-webgpu/dist'),
+    jax: path.join(modules, '@jax-js/jax/dist'),
     bench: path.join(root, 'bench'),
     golden,
   };

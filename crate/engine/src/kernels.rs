@@ -1,70 +1,122 @@
-//! The CPU's own kernels as operators on burn's tensors, with or without gradients.
+//! Own kernels as operators on burn's tensors, with or without gradients: on the CPU and on GPUs.
 //!
-//! burn's convolutions and its BatchNormalization took most of a training step on the CPU: see BENCHMARKS.md.
+//! burn's convolutions and its BatchNormalization took most of a training step on either: see BENCHMARKS.md. What these
+//! do not take, numbers of other precisions and convolutions over three axes, burn computes.
+
+mod cpu;
+#[cfg(any(feature = "webgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+mod gpu;
+#[cfg(all(test, any(feature = "webgpu", feature = "vulkan", feature = "metal")))]
+mod tests;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex, TensorMetadata};
-use burn::tensor::{DType, Tensor, TensorData};
-use lopper_kernels::{
-    Geometry, Planes, forward, input_gradient, norm_backward, norm_forward, plane_sums, weight_gradient,
-};
+use burn::backend::{Autodiff, Backend, Flex, TensorMetadata};
+use burn::tensor::{DType, Tensor};
+#[cfg(any(feature = "webgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+use burn_cubecl::Cube;
+use lopper_kernels::{Geometry, Planes};
 
-/// A tensor of the CPU with its place among the gradients.
-type Tracked = FloatTensor<Autodiff<Flex>>;
+/// A tensor with its place among the gradients.
+type Tracked<B> = FloatTensor<Autodiff<B>>;
 
-/// A tensor of the CPU.
-enum Cpu {
-    Plain(FlexTensor),
-    Tracked(Tracked),
+/// What a backend computes by itself. Tensors are those of 32-bit floats, in any layout.
+trait Loops: Backend {
+    /// The tensor below, unless it is on another backend or keeps track of gradients.
+    fn plain<const D: usize>(tensor: Tensor<D>) -> Option<FloatTensor<Self>>;
+    /// The tensor below that keeps track of gradients.
+    fn tracked<const D: usize>(tensor: Tensor<D>) -> Option<Tracked<Self>>;
+    fn from_plain<const D: usize>(tensor: FloatTensor<Self>) -> Tensor<D>;
+    fn from_tracked<const D: usize>(tensor: Tracked<Self>) -> Tensor<D>;
+
+    /// Whether a convolution is small enough.
+    fn fits(geometry: &Geometry) -> bool;
+    fn forward(
+        geometry: &Geometry,
+        x: &FloatTensor<Self>,
+        w: &FloatTensor<Self>,
+        bias: Option<&FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
+    /// `start` is a number a channel that is added.
+    fn input_gradient(
+        geometry: &Geometry,
+        w: &FloatTensor<Self>,
+        gradient: &FloatTensor<Self>,
+        start: Option<&FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
+    fn weight_gradient(geometry: &Geometry, x: &FloatTensor<Self>, gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+    /// One sum a channel.
+    fn channel_sums(planes: Planes, gradient: &FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Output, mean and biased variance.
+    fn norm_forward(planes: Planes, x_gamma_beta: [&FloatTensor<Self>; 3], epsilon: f64) -> [FloatTensor<Self>; 3];
+    /// The gradients by input, gamma and beta.
+    fn norm_backward(
+        planes: Planes,
+        x_gamma_mean_variance: [&FloatTensor<Self>; 4],
+        epsilon: f64,
+        gradient: &FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3];
 }
 
-impl Cpu {
-    /// Nothing for a tensor of another device, or of other numbers than 32-bit ones.
+/// From a tensor to one backend's own and back.
+macro_rules! conversions {
+    ($backend:ty) => {
+        fn plain<const D: usize>(tensor: Tensor<D>) -> Option<FloatTensor<Self>> {
+            tensor.try_into_primitive::<$backend>().ok()
+        }
+
+        fn tracked<const D: usize>(tensor: Tensor<D>) -> Option<Tracked<Self>> {
+            tensor.try_into_primitive::<Autodiff<$backend>>().ok()
+        }
+
+        fn from_plain<const D: usize>(tensor: FloatTensor<Self>) -> Tensor<D> {
+            Tensor::from_primitive::<$backend>(tensor)
+        }
+
+        fn from_tracked<const D: usize>(tensor: Tracked<Self>) -> Tensor<D> {
+            Tensor::from_primitive::<Autodiff<$backend>>(tensor)
+        }
+    };
+}
+use conversions;
+
+/// A tensor of a backend.
+enum Held<B: Loops> {
+    Plain(FloatTensor<B>),
+    Tracked(Tracked<B>),
+}
+
+impl<B: Loops> Held<B> {
+    /// Nothing for a tensor of another backend, or of other numbers than 32-bit ones.
     fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
         if tensor.dtype() != DType::F32 {
             return None;
         }
-        match tensor.clone().try_into_primitive::<Flex>() {
-            Ok(plain) => Some(Self::Plain(plain)),
-            Err(_) => tensor.clone().try_into_primitive::<Autodiff<Flex>>().ok().map(Self::Tracked),
-        }
+        let plain = B::plain(tensor.clone()).map(Self::Plain);
+        plain.or_else(|| B::tracked(tensor.clone()).map(Self::Tracked))
     }
 
     fn is_tracked(&self) -> bool {
         matches!(self, Self::Tracked(_))
     }
 
-    fn plain(self) -> FlexTensor {
+    fn plain(self) -> FloatTensor<B> {
         match self {
             Self::Plain(t) => t,
             Self::Tracked(t) => t.into_primitive(),
         }
     }
 
-    fn tracked(self) -> Tracked {
+    fn tracked(self) -> Tracked<B> {
         match self {
-            Self::Plain(t) => Tracked::new(t),
+            Self::Plain(t) => Tracked::<B>::new(t),
             Self::Tracked(t) => t,
         }
     }
-}
-
-fn numbers(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice().unwrap_or_default()
-}
-
-fn tensor(values: Vec<f32>, dims: impl Into<Vec<usize>>) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, dims.into()))
-}
-
-fn dims(tensor: &FlexTensor) -> Vec<usize> {
-    tensor.shape().to_vec()
 }
 
 /// A convolution, or the transposed one, whose forward is the other's gradient by the input.
@@ -76,40 +128,45 @@ struct Conv {
 }
 
 impl Conv {
-    fn forward(&self, x: &FlexTensor, w: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
-        let (g, x, w, bias) = (&self.geometry, x.to_contiguous(), w.to_contiguous(), bias.to_contiguous());
-        let bias = self.bias.then(|| numbers(&bias));
+    fn forward<B: Loops>(&self, [x, w, bias]: [&FloatTensor<B>; 3]) -> FloatTensor<B> {
+        let bias = self.bias.then_some(bias);
         if self.transposed {
-            let y = input_gradient(g, numbers(&w), numbers(&x), bias);
-            return tensor(y, [g.images, g.groups * g.channels, g.input[0], g.input[1]]);
+            return B::input_gradient(&self.geometry, w, x, bias);
         }
-        let y = forward(g, numbers(&x), numbers(&w), bias);
-        tensor(y, [g.images, g.groups * g.filters, g.output[0], g.output[1]])
+        B::forward(&self.geometry, x, w, bias)
     }
 
-    fn by_input(&self, x: &FlexTensor, w: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
-        let (g, w) = (&self.geometry, w.to_contiguous());
-        let by_input = if self.transposed {
-            forward(g, numbers(gradient), numbers(&w), None)
-        } else {
-            input_gradient(g, numbers(&w), numbers(gradient), None)
+    /// On the backend on which all are, if they are on `B`.
+    fn on<B: Loops>(self, x: &Tensor<4>, w: &Tensor<4>, bias: Option<&Tensor<1>>) -> Option<Tensor<4>> {
+        let (x, w) = (Held::<B>::of(x)?, Held::<B>::of(w)?);
+        if !B::fits(&self.geometry) {
+            return None;
+        }
+        let tracked = x.is_tracked() || w.is_tracked();
+        let bias = bias.map(Held::<B>::of);
+        // Without a bias the weights stand in as what nobody asks a gradient of.
+        let (bias, w) = match bias {
+            Some(bias) => (bias?, w),
+            None => {
+                let w = w.tracked();
+                (Held::Plain(w.primitive().clone()), Held::Tracked(w))
+            }
         };
-        tensor(by_input, dims(x))
-    }
-
-    fn by_weight(&self, x: &FlexTensor, w: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
-        let x = x.to_contiguous();
-        let by_weight = if self.transposed {
-            weight_gradient(&self.geometry, numbers(gradient), numbers(&x))
-        } else {
-            weight_gradient(&self.geometry, numbers(&x), numbers(gradient))
+        if !(tracked || bias.is_tracked()) {
+            let (x, w, bias) = (x.plain(), w.plain(), bias.plain());
+            return Some(B::from_plain(self.forward::<B>([&x, &w, &bias])));
+        }
+        let (x, w, bias) = (x.tracked(), w.tracked(), bias.tracked());
+        let output = self.forward::<B>([x.primitive(), w.primitive(), bias.primitive()]);
+        let prepared = Backward::<B, 3>::prepare::<NoCheckpointing>(self, [x.node(), w.node(), bias.node()]);
+        let output = match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(mut prepared) => {
+                let state = (prepared.checkpoint(&x), prepared.checkpoint(&w));
+                prepared.finish(state, output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
         };
-        tensor(by_weight, dims(w))
-    }
-
-    fn by_bias(&self, gradient: &FlexTensor) -> FlexTensor {
-        let planes = planes(&dims(gradient));
-        tensor(plane_sums(planes, numbers(gradient)), [planes.channels])
+        Some(B::from_tracked(output))
     }
 }
 
@@ -119,30 +176,39 @@ fn planes(dims: &[usize]) -> Planes {
     Planes { images: at(0), channels: at(1), size: dims.iter().skip(2).product() }
 }
 
-impl Backward<Flex, 3> for Conv {
+impl<B: Loops> Backward<B, 3> for Conv {
     /// The places of input and weights.
     type State = (NodeId, NodeId);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, kept: &mut Checkpointer) {
         let [by_x, by_w, by_bias] = ops.parents;
-        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let x = kept.retrieve_node_output::<FlexTensor>(ops.state.0);
-        let w = kept.retrieve_node_output::<FlexTensor>(ops.state.1);
+        let gradient = gradients.consume::<B>(&ops.node);
+        let x = kept.retrieve_node_output::<FloatTensor<B>>(ops.state.0);
+        let w = kept.retrieve_node_output::<FloatTensor<B>>(ops.state.1);
+        let g = &self.geometry;
         if let Some(node) = by_x {
-            gradients.register::<Flex>(node.id, self.by_input(&x, &w, &gradient));
+            let by_input = match self.transposed {
+                true => B::forward(g, &gradient, &w, None),
+                false => B::input_gradient(g, &w, &gradient, None),
+            };
+            gradients.register::<B>(node.id, by_input);
         }
         if let Some(node) = by_w {
-            gradients.register::<Flex>(node.id, self.by_weight(&x, &w, &gradient));
+            let by_weight = match self.transposed {
+                true => B::weight_gradient(g, &gradient, &x),
+                false => B::weight_gradient(g, &x, &gradient),
+            };
+            gradients.register::<B>(node.id, by_weight);
         }
         if let Some(node) = by_bias {
-            gradients.register::<Flex>(node.id, self.by_bias(&gradient));
+            gradients.register::<B>(node.id, B::channel_sums(planes(gradient.shape().as_slice()), &gradient));
         }
     }
 }
 
-/// A convolution on the CPU: `x` is images by channels by rows by columns, `w` filters by channels of a group by kernel.
+/// A convolution: `x` is images by channels by rows by columns, `w` filters by channels of a group by kernel.
 /// A transposed one is the gradient by the input of the convolution that `geometry` describes, whose `output` is the
-/// shape of `x`. Nothing when the tensors are on another device.
+/// shape of `x`. Nothing when burn's own operator is to do it.
 pub(crate) fn convolve(
     x: &Tensor<4>,
     w: &Tensor<4>,
@@ -151,25 +217,10 @@ pub(crate) fn convolve(
     transposed: bool,
 ) -> Option<Tensor<4>> {
     let conv = Conv { geometry, transposed, bias: bias.is_some() };
-    let (x, w) = (Cpu::of(x)?, Cpu::of(w)?);
-    let bias = match bias {
-        Some(bias) => Cpu::of(bias)?,
-        None => Cpu::Plain(tensor(vec![0.0], [1])),
-    };
-    if !(x.is_tracked() || w.is_tracked() || bias.is_tracked()) {
-        return Some(Tensor::from_primitive::<Flex>(conv.forward(&x.plain(), &w.plain(), &bias.plain())));
-    }
-    let (x, w, bias) = (x.tracked(), w.tracked(), bias.tracked());
-    let output = conv.forward(x.primitive(), w.primitive(), bias.primitive());
-    let prepared = conv.prepare::<NoCheckpointing>([x.node(), w.node(), bias.node()]).compute_bound().stateful();
-    let output = match prepared {
-        OpsKind::Tracked(mut prepared) => {
-            let state = (prepared.checkpoint(&x), prepared.checkpoint(&w));
-            prepared.finish(state, output)
-        }
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Some(Tensor::from_primitive::<Autodiff<Flex>>(output))
+    let y = conv.on::<Flex>(x, w, bias);
+    #[cfg(any(feature = "webgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+    let y = y.or_else(|| conv.on::<Cube>(x, w, bias));
+    y
 }
 
 /// BatchNormalization of a batch by itself.
@@ -179,57 +230,63 @@ struct BatchNorm {
     epsilon: f64,
 }
 
-impl Backward<Flex, 3> for BatchNorm {
+impl BatchNorm {
+    /// On the backend on which all are, if they are on `B`.
+    fn on<B: Loops, const D: usize>(
+        self,
+        x: &Tensor<D>,
+        gamma: &Tensor<1>,
+        beta: &Tensor<1>,
+    ) -> Option<(Tensor<D>, [Tensor<1>; 2])> {
+        let all = [Held::<B>::of(x)?, Held::<B>::of(gamma)?, Held::<B>::of(beta)?];
+        let tracked = all.iter().any(Held::is_tracked);
+        let [x, gamma, beta] = all.map(Held::tracked);
+        let below = [x.primitive(), gamma.primitive(), beta.primitive()];
+        let [output, mean, variance] = B::norm_forward(self.planes, below, self.epsilon);
+        let statistics = [&mean, &variance].map(|t| B::from_plain(t.clone()));
+        if !tracked {
+            return Some((B::from_plain(output), statistics));
+        }
+        let prepared = Backward::<B, 3>::prepare::<NoCheckpointing>(self, [x.node(), gamma.node(), beta.node()]);
+        let output = match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(mut prepared) => {
+                let state = (prepared.checkpoint(&x), prepared.checkpoint(&gamma), mean, variance);
+                prepared.finish(state, output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        };
+        Some((B::from_tracked(output), statistics))
+    }
+}
+
+impl<B: Loops> Backward<B, 3> for BatchNorm {
     /// The places of input and gamma; mean and variance.
-    type State = (NodeId, NodeId, FlexTensor, FlexTensor);
+    type State = (NodeId, NodeId, FloatTensor<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, kept: &mut Checkpointer) {
-        let [by_x, by_gamma, by_beta] = ops.parents;
-        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = gradients.consume::<B>(&ops.node);
         let (x, gamma, mean, variance) = ops.state;
-        let x = kept.retrieve_node_output::<FlexTensor>(x).to_contiguous();
-        let gamma = kept.retrieve_node_output::<FlexTensor>(gamma).to_contiguous();
-        let statistics = (numbers(&mean), numbers(&variance));
-        let back =
-            norm_backward(self.planes, numbers(&x), numbers(&gamma), statistics, self.epsilon, numbers(&gradient));
-        if let Some(node) = by_x {
-            gradients.register::<Flex>(node.id, tensor(back.input, dims(&x)));
-        }
-        if let Some(node) = by_gamma {
-            gradients.register::<Flex>(node.id, tensor(back.gamma, [self.planes.channels]));
-        }
-        if let Some(node) = by_beta {
-            gradients.register::<Flex>(node.id, tensor(back.beta, [self.planes.channels]));
+        let x = kept.retrieve_node_output::<FloatTensor<B>>(x);
+        let gamma = kept.retrieve_node_output::<FloatTensor<B>>(gamma);
+        let back = B::norm_backward(self.planes, [&x, &gamma, &mean, &variance], self.epsilon, &gradient);
+        for (node, gradient) in ops.parents.into_iter().zip(back) {
+            if let Some(node) = node {
+                gradients.register::<B>(node.id, gradient);
+            }
         }
     }
 }
 
-/// Output, mean and biased variance of a batch that is normalised by itself. Nothing when it is on another device.
+/// Output, mean and biased variance of a batch that is normalised by itself. Nothing when burn's own operator is to do it.
 pub(crate) fn batch_norm_train<const D: usize>(
     x: &Tensor<D>,
     gamma: &Tensor<1>,
     beta: &Tensor<1>,
     epsilon: f64,
 ) -> Option<(Tensor<D>, [Tensor<1>; 2])> {
-    let all = [Cpu::of(x)?, Cpu::of(gamma)?, Cpu::of(beta)?];
-    let tracked = all.iter().any(Cpu::is_tracked);
-    let [x, gamma, beta] = all.map(Cpu::tracked);
-    let norm = BatchNorm { planes: planes(&dims(x.primitive())), epsilon };
-    let [xs, gammas, betas] = [&x, &gamma, &beta].map(|t| t.primitive().to_contiguous());
-    let y = norm_forward(norm.planes, numbers(&xs), numbers(&gammas), numbers(&betas), epsilon);
-    let output = tensor(y.output, dims(&xs));
-    let [mean, variance] = [y.mean, y.variance].map(|v| tensor(v, [norm.planes.channels]));
-    let statistics = [&mean, &variance].map(|t| Tensor::from_primitive::<Flex>(t.clone()));
-    if !tracked {
-        return Some((Tensor::from_primitive::<Flex>(output), statistics));
-    }
-    let prepared = norm.prepare::<NoCheckpointing>([x.node(), gamma.node(), beta.node()]).compute_bound().stateful();
-    let output = match prepared {
-        OpsKind::Tracked(mut prepared) => {
-            let state = (prepared.checkpoint(&x), prepared.checkpoint(&gamma), mean, variance);
-            prepared.finish(state, output)
-        }
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Some((Tensor::from_primitive::<Autodiff<Flex>>(output), statistics))
+    let norm = BatchNorm { planes: planes(x.shape().as_slice()), epsilon };
+    let y = norm.on::<Flex, D>(x, gamma, beta);
+    #[cfg(any(feature = "webgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+    let y = y.or_else(|| norm.on::<Cube, D>(x, gamma, beta));
+    y
 }

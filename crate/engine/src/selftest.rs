@@ -4,10 +4,12 @@
 //! each family runs twice with different numbers, and a result that does not follow them is found.
 
 use crate::data::random::SplitMix64;
+use crate::kernels;
 use crate::tensor::DeviceTensor;
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions, MaxPoolOptions, PadMode};
 use burn::tensor::{Device, Int, Slice, Tensor, TensorData, activation, module};
 use lopper_core::{Code, Error, Result};
+use lopper_kernels::Geometry;
 
 /// The largest difference, as a share of the largest number, that rounding may cause.
 const TOLERANCE: f64 = 1e-3;
@@ -20,7 +22,8 @@ const FAMILIES: &[(&str, Family)] = &[
     ("strided convolution", |s| conv(s, [2, 4, 8, 8], [8, 4, 3, 3], [2, 2], 1)),
     ("grouped convolution", |s| conv(s, [2, 8, 8, 8], [8, 4, 3, 3], [1, 1], 2)),
     ("depthwise convolution", |s| conv(s, [2, 8, 8, 8], [8, 1, 3, 3], [1, 1], 8)),
-    ("transposed convolution", conv_transpose),
+    ("transposed convolution", |s| conv_transpose(s, 1)),
+    ("transposed convolution with strides", |s| conv_transpose(s, 2)),
     ("batch normalisation in training", batch_norm_train),
     ("matrix product", matmul),
     ("linear layer", linear),
@@ -75,24 +78,56 @@ macro_rules! with_gradients {
     }};
 }
 
+/// The kernels that a network runs: own ones where there are, and burn's.
 fn conv(s: &mut Source, x: [usize; 4], w: [usize; 4], stride: [usize; 2], groups: usize) -> Vec<Tensor<1>> {
-    let [filters, ..] = w;
+    let ([images, channels, rows, columns], [filters, ..]) = (x, w);
     let (x, w, b) = (s.leaf(x), s.leaf(w), s.leaf([filters]));
+    let geometry = Geometry {
+        images,
+        groups,
+        channels: channels / groups,
+        filters: filters / groups,
+        input: [rows, columns],
+        output: [(rows - 1) / stride[0] + 1, (columns - 1) / stride[1] + 1],
+        kernel: [3, 3],
+        stride,
+        dilation: [1, 1],
+        begin: [1, 1],
+    };
+    let own = kernels::convolve(&x, &w, Some(&b), geometry, false);
     let options = ConvOptions::new(stride, [1, 1], [1, 1], groups);
-    with_gradients!(s, module::conv2d(x.clone(), w.clone(), Some(b.clone()), options), x, w, b)
+    let y = own.unwrap_or_else(|| module::conv2d(x.clone(), w.clone(), Some(b.clone()), options));
+    with_gradients!(s, y, x, w, b)
 }
 
-fn conv_transpose(s: &mut Source) -> Vec<Tensor<1>> {
+fn conv_transpose(s: &mut Source, stride: usize) -> Vec<Tensor<1>> {
     let (x, w, b) = (s.leaf([2, 4, 4, 4]), s.leaf([4, 4, 2, 2]), s.leaf([4]));
-    let options = ConvTransposeOptions::new([2, 2], [0, 0], [0, 0], [1, 1], 1);
-    with_gradients!(s, module::conv_transpose2d(x.clone(), w.clone(), Some(b.clone()), options), x, w, b)
+    let geometry = Geometry {
+        images: 2,
+        groups: 1,
+        channels: 4,
+        filters: 4,
+        input: [3 * stride + 2; 2],
+        output: [4, 4],
+        kernel: [2, 2],
+        stride: [stride; 2],
+        dilation: [1, 1],
+        begin: [0, 0],
+    };
+    let own = kernels::convolve(&x, &w, Some(&b), geometry, true);
+    let options = ConvTransposeOptions::new([stride; 2], [0, 0], [0, 0], [1, 1], 1);
+    let y = own.unwrap_or_else(|| module::conv_transpose2d(x.clone(), w.clone(), Some(b.clone()), options));
+    with_gradients!(s, y, x, w, b)
 }
 
 fn batch_norm_train(s: &mut Source) -> Vec<Tensor<1>> {
     let (x, scale, shift) = (s.leaf([4, 4, 4, 4]), s.leaf([4]), s.leaf([4]));
-    let y = module::batch_norm_train(x.clone(), scale.clone(), shift.clone(), 1e-5);
-    let mut out = vec![flat(y.mean), flat(y.variance)];
-    out.extend(with_gradients!(s, y.output, x, scale, shift));
+    let (y, [mean, variance]) = kernels::batch_norm_train(&x, &scale, &shift, 1e-5).unwrap_or_else(|| {
+        let y = module::batch_norm_train(x.clone(), scale.clone(), shift.clone(), 1e-5);
+        (y.output, [y.mean, y.variance])
+    });
+    let mut out = vec![flat(mean), flat(variance)];
+    out.extend(with_gradients!(s, y, x, scale, shift));
     out
 }
 

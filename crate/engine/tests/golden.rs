@@ -104,3 +104,21 @@ fn losses_of_adamw_steps() {
     // off by 4e-4 to 6e-4 there, depending on its threads. The rule itself is tested beside it, number by number.
     assert!(three < 1e-4 && six < 1e-3 && all < 1e-2, "{three:e} {six:e} {all:e}");
 }
+
+/// Not a test: `LOPPER_DEVICE=gpu cargo test --release -p lopper-engine --test golden --features webgpu -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints times"]
+fn milliseconds_of_a_step() {
+    let Some(golden) = shared("golden") else { return };
+    let data = images(&golden, "sgd640.npz");
+    let device = support::device();
+    let mut trainer =
+        Trainer::new(&model(golden.join("resnet20_simplified.onnx")), &device, Settings::default()).unwrap();
+    for _ in 0..4 {
+        let (input, labels) = batch(&data, 0..32);
+        let start = std::time::Instant::now();
+        trainer.step(&Labelled { dims: input.dims.clone(), images: input.as_f32().unwrap().to_vec(), labels }).unwrap();
+        let losses = block_on(trainer.losses()).unwrap();
+        println!("{:.0} ms a step, loss {losses:?}", start.elapsed().as_secs_f64() * 1e3);
+    }
+}

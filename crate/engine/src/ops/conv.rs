@@ -81,7 +81,7 @@ impl Window {
             .collect()
     }
 
-    /// The same over two axes for the CPU's kernels, from images, groups, and channels and filters of a group;
+    /// The same over two axes for the own kernels, from images, groups, and channels and filters of a group;
     /// nothing over three axes.
     fn geometry(&self, sizes: [usize; 4], input: &[usize], output: &[usize]) -> Option<Geometry> {
         let [images, groups, channels, filters] = sizes;
@@ -164,7 +164,7 @@ fn conv(call: &mut Call<'_>) -> Result<Vec<Value>> {
     let output = window.output(input);
     let (channels, filters) = (channels / groups, filters / groups);
     if let Some(geometry) = window.geometry([batch, groups, channels, filters], input, &output)
-        && let Some(y) = on_cpu(&x, &w, bias.as_ref(), geometry, false)?
+        && let Some(y) = by_own(&x, &w, bias.as_ref(), geometry, false)?
     {
         return one(y);
     }
@@ -191,8 +191,8 @@ pub(crate) fn geometry(node: &Node, x: &[usize], w: &[usize]) -> Result<Option<G
     Ok(window.geometry([batch, groups, channels / groups, filters / groups], input, &window.output(input)))
 }
 
-/// A convolution over one or two axes by the CPU's own kernels; nothing on another device.
-fn on_cpu(
+/// A convolution over one or two axes by own kernels; nothing where burn's do it.
+fn by_own(
     x: &DeviceTensor,
     w: &DeviceTensor,
     bias: Option<&Tensor<1>>,
@@ -249,7 +249,7 @@ fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<Value>> {
     }
     // It is the gradient by the input of the convolution that goes the other way.
     if let Some(geometry) = window.geometry([batch, groups, per_group, channels / groups], &output, input)
-        && let Some(y) = on_cpu(&x, &w, bias.as_ref(), geometry, true)?
+        && let Some(y) = by_own(&x, &w, bias.as_ref(), geometry, true)?
     {
         return one(y);
     }
