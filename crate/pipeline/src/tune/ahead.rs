@@ -134,7 +134,7 @@ mod tests {
         let augmentation = Some(vec![Augmentation::Crop, Augmentation::Flip, Augmentation::Cutout]);
         let rules = Rules { augmentation, ..Rules::default() };
         let options = TuneOptions { steps: Some(6), batch: 16, rules, ..TuneOptions::default() };
-        let learnt = |there: bool| {
+        let mut learnt = |there: bool| {
             let begin = block_on(session.beginning(&options, 6, &Still)).unwrap();
             let base = session.base().unwrap();
             let mut run = session.run_of(base, begin, &options, &Still, [100, 6]).unwrap();
