@@ -51,6 +51,9 @@ export const exactly = (value: number): string => fixed(value, 0, 3);
 
 export const percent = (share: number, decimals = 0): string => `${fixed(share * 100, decimals)}${NARROW}%`;
 
+/** A share of right answers, or a dash where there is none. */
+export const right = (share: number | null): string => (share === null ? '\u2013' : percent(share, 1));
+
 export const milliseconds = (value: number): string =>
   value < 1 ? `${digits(value * 1000)}${NARROW}\u00b5s` : `${digits(value)}${NARROW}ms`;
 

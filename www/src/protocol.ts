@@ -205,7 +205,13 @@ export interface DataSummary {
 export type Which = 'original' | 'cut' | 'tuned';
 
 export interface Evaluation {
-  top1: number;
+  /** Share of right answers, of images or of places that have a class; none where numbers are learnt. */
+  top1: number | null;
+  /** Of places: what is both of a class and named so by what is either, averaged over the classes. */
+  mean_iou?: number;
+  /** Mean absolute difference from the numbers that are learnt. */
+  absolute?: number;
+  /** Mean cross-entropy; of numbers the mean squared difference. */
   loss: number;
   images: number;
   milliseconds_per_image: number;
@@ -248,7 +254,7 @@ export interface TuneSummary {
   before_top1: number | null;
   stages: StageSummary[];
   /** What was learnt, if there were steps. */
-  loss_kind: 'cross-entropy' | 'distill' | 'mse' | null;
+  loss_kind: 'cross-entropy' | 'segmentation' | 'regression' | 'l1' | 'distill' | 'mse' | null;
   /** What decided that: the uncut model's cross-entropy on the validation images, and that of guessing. */
   teacher: { loss: number; guessing: number } | null;
 }

@@ -348,7 +348,7 @@ pub struct Sweep {
 pub struct Eval {
     /// ONNX file.
     pub model: PathBuf,
-    /// Labelled images: an npz file, a zip or a folder.
+    /// Images with classes (an npz file, a zip or a folder), or an npz with `targets`.
     #[arg(long, value_name = "D")]
     pub data: PathBuf,
     /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..

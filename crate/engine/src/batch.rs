@@ -25,13 +25,6 @@ impl TryFrom<data::Batch> for Labelled {
     }
 }
 
-impl Labelled {
-    /// Refuses classes that the network does not know.
-    pub(crate) fn check(&self, classes: usize) -> Result<()> {
-        check_labels(&self.labels, self.dims.first().copied().unwrap_or(0), classes)
-    }
-}
-
 /// Refuses labels that are not as many as they should be, and classes that the network does not know.
 pub(crate) fn check_labels(labels: &[u32], wanted: usize, classes: usize) -> Result<()> {
     if labels.len() != wanted || labels.is_empty() {

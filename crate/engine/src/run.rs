@@ -335,7 +335,17 @@ impl Network {
         for step in 0..self.steps.len() {
             self.advance(&mut running, step, constants, mode, tap)?;
         }
+        self.outputs(&running, constants)
+    }
+
+    /// What a run that did all its steps gave.
+    pub(crate) fn outputs(&self, running: &Running, constants: &[Option<Value>]) -> Result<Vec<Value>> {
         self.wanted.iter().map(|&id| running.value(constants, id).ok_or_else(|| self.missing(id.into()))).collect()
+    }
+
+    /// The values that it gives.
+    pub(crate) fn wanted(&self) -> &[ValueId] {
+        &self.wanted
     }
 
     /// A run that has its inputs and did no step yet.

@@ -286,7 +286,7 @@ fn a_network_learns_what_its_teacher_says_without_labels() {
         trainer.ask_ahead(&Lesson::from(labelled(7)).input).unwrap();
         trainer.ask_ahead(&lesson().input).unwrap();
         for _ in 0..20 {
-            trainer.learn(vec![Lesson { answers: answers.clone(), ..lesson() }]).unwrap();
+            trainer.learn(vec![Lesson { ahead: answers.clone(), ..lesson() }]).unwrap();
         }
         losses.extend(block_on(trainer.losses()).unwrap());
         let judged = block_on(trainer.judge([Ok(lesson())], async || Control::Continue)).unwrap();

@@ -53,9 +53,10 @@ pub(crate) struct TuneStand {
     pub(crate) teacher: Option<TeacherLook>,
     /// Parts that a batch is taken in.
     pub(crate) parts: usize,
-    /// Epochs whose model was judged, and the best of them: its number, its share of right answers and its cost.
+    /// Epochs whose model was judged, and the best of them: its number, its share of right answers and the bits of its cost, which
+    /// JSON would not give back to the last one.
     pub(crate) judged: usize,
-    pub(crate) best: Option<(usize, Option<f64>, f64)>,
+    pub(crate) best: Option<(usize, Option<f64>, u64)>,
     pub(crate) before_top1: Option<f64>,
     pub(crate) stages: Vec<StageSummary>,
 }
@@ -257,7 +258,7 @@ mod tests {
             teacher: None,
             parts: 1,
             judged: 1,
-            best: Some((1, Some(0.5), 0.5)),
+            best: Some((1, Some(0.5), 0.5_f64.to_bits())),
             before_top1: None,
             stages: Vec::new(),
         };

@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::summary::EvaluationSummary;
 use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
+use lopper_engine::data::Targets;
 use lopper_engine::eval::{self, Evaluation};
 use lopper_engine::{Device, Ended, Network};
 use std::cell::Cell;
@@ -19,7 +20,7 @@ impl Session {
     /// Evaluates a model on the test images, or on `limit` of them spread evenly over all.
     ///
     /// # Errors
-    /// When images are missing, unlabelled or do not fit, the device fails, or with [`Code::Cancelled`].
+    /// When images are missing, have neither labels nor targets or do not fit, the device fails, or with [`Code::Cancelled`].
     pub async fn evaluate(
         &mut self,
         which: Which,
@@ -39,13 +40,15 @@ impl Session {
         let judge = Judge { images, device: &self.device, control: &control, host };
         let (seen, milliseconds) = judge.run(self.model(which)?, &indices, report).await?;
         let summary = EvaluationSummary {
-            top1: seen.top1(),
+            top1: seen.absolute().is_none().then(|| seen.top1()),
+            mean_iou: seen.mean_iou(),
+            absolute: seen.absolute(),
             loss: seen.loss(),
             images: seen.images,
             milliseconds_per_image: milliseconds,
             device: self.device.name().to_owned(),
         };
-        let percent = Some(100.0 * summary.top1);
+        let percent = summary.top1.map(|top1| 100.0 * top1);
         let accuracy = &mut self.opened_mut()?.accuracy;
         match which {
             Which::Original => accuracy.before = percent,
@@ -71,17 +74,19 @@ pub(crate) struct Judge<'a, H> {
 }
 
 impl<H: Host> Judge<'_, H> {
-    /// Counts right answers; also gives milliseconds an image, leaving out the first batch, which warms the device up.
+    /// Compares answers with what the images ask for; also gives milliseconds an image, leaving out the first batch, which warms the device up.
     pub(crate) async fn run(
         &self,
         model: &Model,
         indices: &[u32],
         report: impl Fn(usize),
     ) -> Result<(Evaluation, f64)> {
-        let network = Network::load_classifier(model, self.device)?;
+        let numbers = matches!(self.images.dataset.targets(), Some(Targets::Values { .. }));
+        let load = if numbers { Network::load } else { Network::load_classifier };
+        let network = load(model, self.device)?;
         let numbers = self.images.dataset.height() * self.images.dataset.width() * self.images.dataset.channels();
         let open = BATCH.min(BATCH_NUMBERS / numbers.max(1)).max(1);
-        let batches = indices.chunks(fixed_batch(&network).unwrap_or(open)).map(|i| self.images.batch(i, None));
+        let batches = indices.chunks(fixed_batch(&network).unwrap_or(open)).map(|i| self.images.lesson(i, None));
         let start = self.host.seconds();
         let first = Cell::new(None);
         let result = eval::evaluate(&network, batches, async |seen: &Evaluation| {
@@ -101,7 +106,8 @@ impl<H: Host> Judge<'_, H> {
         }
         let end = self.host.seconds();
         let (from, warm) = first.get().filter(|f| f.1 < seen.images).unwrap_or((start, 0));
-        Ok((seen, 1000.0 * (end - from) / (seen.images - warm).max(1) as f64))
+        let timed = (seen.images - warm).max(1);
+        Ok((seen, 1000.0 * (end - from) / timed as f64))
     }
 }
 

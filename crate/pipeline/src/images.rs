@@ -181,11 +181,21 @@ impl Images {
         Ok(self.dataset.gather(indices, &self.normalization, augment)?.into())
     }
 
+    /// As [`Images::lesson`], for a trainer on whose device the images lie.
+    pub(crate) fn moved(&self, indices: &[u32], augment: Option<Augment>) -> Result<Lesson> {
+        let (batch, moved) = self.dataset.moves(indices, augment)?;
+        Ok(Lesson { moved, ..batch.into() })
+    }
+
     /// What happens to each image. Shifts are by an eighth of it, as CIFAR training does; where nothing is said only colour
-    /// images are mirrored, since digits and letters are mostly grey.
+    /// images are mirrored, since digits and letters are mostly grey, and none where what they ask for does not follow.
     pub(crate) fn augment(&self, rules: &Rules, seed: u64, epoch: u64) -> Option<Augment> {
         let side = self.dataset.width().min(self.dataset.height());
         let padding = if rules.augments(Augmentation::Crop) { (side / 8).min(4) as u32 } else { 0 };
+        let follow = self.dataset.targets().is_none_or(|t| t.follow(self.dataset.height(), self.dataset.width()));
+        if rules.augmentation.is_none() && !follow {
+            return None;
+        }
         let asked = rules.augmentation.is_some() || self.dataset.channels() == 3;
         let flip = rules.augments(Augmentation::Flip) && asked;
         let cutout = if rules.augments(Augmentation::Cutout) { (side / 2) as u32 } else { 0 };

@@ -72,8 +72,8 @@ pub use sensitivity::{GroupSensitivity, Point, Sensitivity, SensitivityOptions};
 pub use session::{Session, copy, from_text};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
 pub use summary::{
-    ModelSummary, OpenedModel, Port, SampleSummary, SplitSummary, StageSummary, TeacherLook, Thumbnail, TuneSummary,
-    Unsupported,
+    ModelSummary, OpenedModel, Port, RestingSummary, SampleSummary, SplitSummary, StageSummary, TeacherLook, Thumbnail,
+    TuneSummary, Unsupported,
 };
 pub use sweep::SweepRow;
 pub use widths::{AxisChannels, ChannelRun};

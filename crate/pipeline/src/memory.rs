@@ -6,11 +6,14 @@ use crate::rules::OptimizerKind;
 use lopper_core::Result;
 use lopper_core::graph::{Graph, Value};
 use lopper_core::onnx::Model;
+use lopper_engine::data::{Dataset, Pixels};
 
 /// Bytes of a number.
-const NUMBER: u64 = 4;
+pub(crate) const NUMBER: u64 = 4;
 /// Answers given ahead may take so much.
 const ANSWERS: u64 = 256 << 20;
+/// So may what nodes that rest give; where memory is known, an eighth of it, because it is there twice while it is put together.
+const RESTING: u64 = 1 << 30;
 
 /// Numbers that a sample's value holds, where its shape tells.
 fn numbers(value: &Value) -> u64 {
@@ -35,6 +38,19 @@ pub(crate) fn parts(graph: &Graph, taught: bool, options: &TuneOptions, memory: 
     let fits = |parts: &usize| estimate(graph, taught, options, options.batch.div_ceil(*parts) as u64) <= memory;
     let halved = std::iter::successors(Some(1), |parts| Some(parts * 2)).take_while(|parts| *parts <= options.batch);
     halved.clone().find(fits).or(halved.last()).unwrap_or(1)
+}
+
+/// Bytes of images that may lie on a device, which does not tell how much it has.
+const PIXELS: usize = 256 << 20;
+
+/// Whether the images may lie on a device.
+pub(crate) fn pixels_fit(data: &Dataset) -> bool {
+    matches!(data.pixels(), Pixels::Bytes(bytes) if bytes.len() <= PIXELS)
+}
+
+/// Whether so many bytes of what nodes that rest give may be kept.
+pub(crate) fn rest_fits(bytes: u64, memory: Option<u64>) -> bool {
+    bytes <= memory.map_or(RESTING, |m| m / 8)
 }
 
 /// Whether what the uncut model says to all training images may be kept.

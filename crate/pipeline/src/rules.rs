@@ -41,6 +41,9 @@ pub struct Rules {
     /// Statistics of BatchNormalization.
     #[serde(skip_serializing_if = "usual")]
     pub batch_norm: BatchNorm,
+    /// Patterns of names of parameters that stay as they are; `prefix` stands for all before the first node that the cut changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// Batches that make one step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accumulate: Option<usize>,
@@ -127,11 +130,19 @@ pub enum BatchNorm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
-    /// Distillation where the uncut model is known and has learnt what the labels say, cross-entropy where not.
+    /// By what the data hold: regression of numbers, segmentation of places with classes, and with one class an image distillation
+    /// where the uncut model is known and has learnt what the labels say, cross-entropy where not.
     #[default]
     Auto,
     /// Cross-entropy with the labels.
+    #[serde(alias = "classification")]
     CrossEntropy,
+    /// Cross-entropy with the class of each place.
+    Segmentation,
+    /// Mean squared difference of the first output from the data's numbers.
+    Regression,
+    /// Mean absolute difference of the first output from the data's numbers.
+    L1,
     /// The uncut model's answers, and the labels where there are any.
     Distill,
     /// Mean squared difference of all outputs from the uncut model's.
@@ -227,13 +238,14 @@ impl Rules {
             },
             seed,
             loss: match loss {
-                LossKind::Auto | LossKind::CrossEntropy => Loss::CrossEntropy { smoothing },
+                LossKind::Auto | LossKind::CrossEntropy | LossKind::Segmentation => Loss::CrossEntropy { smoothing },
                 LossKind::Distill => Loss::Distill {
                     temperature: own.temperature.unwrap_or(TEMPERATURE) as f32,
                     share: own.teacher_share.unwrap_or(TEACHER_SHARE) as f32,
                     smoothing,
                 },
-                LossKind::Mse => Loss::Squared,
+                LossKind::Mse | LossKind::Regression => Loss::Squared,
+                LossKind::L1 => Loss::Absolute,
             },
             decay_all: own.decay == Decay::All,
             clip: own.clip.map(|c| c as f32),

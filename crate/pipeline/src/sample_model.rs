@@ -57,7 +57,7 @@ pub async fn train(epochs: usize, host: &impl Host) -> Result<(Vec<u8>, f64)> {
     let all = DataOptions { test: Some(1.0), validation: Some(0.0), ..options };
     session.adopt("drawn shapes", sample::images(judged, TESTED_PER_CLASS)?, NORMALIZE.parse()?, &all)?;
     let seen = session.evaluate(Which::Tuned, None, host).await?;
-    Ok((session.model(Which::Tuned)?.write()?, seen.top1))
+    Ok((session.model(Which::Tuned)?.write()?, seen.top1.unwrap_or(0.0)))
 }
 
 /// Builds the graph node by node.

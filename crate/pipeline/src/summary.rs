@@ -200,9 +200,15 @@ pub struct DataSummary {
 /// How well a model does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvaluationSummary {
-    /// Share of right answers, 0 to 1.
-    pub top1: f64,
-    /// Mean cross-entropy.
+    /// Share of right answers, 0 to 1: of images, or of places that count; none for a regression.
+    pub top1: Option<f64>,
+    /// What is both of a class and named so by what is either, averaged over the classes, where places have classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_iou: Option<f64>,
+    /// Mean absolute difference of a regression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absolute: Option<f64>,
+    /// Mean cross-entropy; of a regression the mean squared difference.
     pub loss: f64,
     /// Images seen.
     pub images: usize,
@@ -225,7 +231,10 @@ pub struct TuneSummary {
     pub finished: bool,
     /// Share of right answers on the validation images of the model that is kept, if there are any with labels.
     pub validation_top1: Option<f64>,
-    /// The same before anything was done: right after the cut.
+    /// The loss on the validation images of the model that is kept, where no share of right answers chose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// The share of right answers before anything was done: right after the cut.
     pub before_top1: Option<f64>,
     /// The epoch whose model is kept: the best by the validation images; none where there were none to choose by.
     pub best_epoch: Option<usize>,
@@ -235,8 +244,26 @@ pub struct TuneSummary {
     pub teacher: Option<TeacherLook>,
     /// Parts that each batch was taken in, for memory's sake.
     pub parts: usize,
+    /// What was frozen, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resting: Option<RestingSummary>,
     /// What was done before the first step.
     pub stages: Vec<StageSummary>,
+}
+
+/// What of a network is frozen while the rest learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RestingSummary {
+    /// Parameters that do not move.
+    pub parameters: usize,
+    /// Nodes that run without gradients and with running statistics, because nothing that they read moves.
+    pub nodes: usize,
+    /// Nodes of the network in all.
+    pub of: usize,
+    /// Bytes that what they give for all training images takes, by the shapes.
+    pub bytes: Option<u64>,
+    /// Whether that was computed once and kept: it fits, images do not change and come more than once.
+    pub kept: bool,
 }
 
 /// What a look at the uncut model showed, before its answers are learnt.

@@ -68,12 +68,14 @@ impl Session {
 
     async fn row(&mut self, name: &str, which: Which, limit: Option<usize>, host: &impl Host) -> Result<SweepRow> {
         let seen = self.evaluate(which, limit, host).await?;
+        let unranked = || Error::new(Code::BadData, "recipes are compared by right answers: give images with classes");
+        let top1 = seen.top1.ok_or_else(unranked)?;
         let opened = self.opened()?;
         let (macs, bytes) = match (&opened.cut, which) {
             (Some(cut), Which::Cut | Which::Tuned) => (cut.report.macs.after, cut.report.bytes.after),
             _ => (opened.described.summary.macs, opened.size()),
         };
-        Ok(SweepRow { top1: seen.top1, macs, bytes, milliseconds: seen.milliseconds_per_image, ..blank(name) })
+        Ok(SweepRow { top1, macs, bytes, milliseconds: seen.milliseconds_per_image, ..blank(name) })
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::evaluate::{Judge, spread};
 use crate::host::Host;
 use crate::options::TuneOptions;
-use crate::rules::LossKind;
+use crate::rules::{Augmentation, LossKind};
 use crate::session::Session;
 use crate::summary::TeacherLook;
 use lopper_core::{Code, Error, Result};
+use lopper_engine::data::Targets;
 
 /// The uncut model's cross-entropy must be below this share of what guessing gets, or its answers are not worth learning.
 const LEARNT: f64 = 0.8;
@@ -14,15 +15,23 @@ const LEARNT: f64 = 0.8;
 const LOOK: usize = 500;
 
 impl Session {
-    /// What is made small. Where nothing is said, the uncut model is asked once, on the validation images: if it has learnt what the
-    /// labels say, its answers are learnt. Differences of all outputs stand in where it does not give one row of scores. Beside it,
-    /// what the look at the uncut model showed, if there was one.
+    /// What is made small. Where nothing is said, targets are learnt where there are any; otherwise the uncut model is asked once, on
+    /// the validation images: if it has learnt what the labels say, its answers are learnt. Differences of all outputs stand in where it
+    /// does not give scores of classes. Beside it, what the look at the uncut model showed, if there was one.
     pub(crate) async fn decide(
         &self,
         options: &TuneOptions,
         host: &impl Host,
     ) -> Result<(LossKind, Option<TeacherLook>)> {
-        let asked = options.rules.loss;
+        let targets = self.images()?.dataset.targets();
+        let asked = asked_of(options.rules.loss, targets)?;
+        if matches!(asked, LossKind::Segmentation | LossKind::Regression | LossKind::L1) {
+            if asked == LossKind::Segmentation && options.rules.augments(Augmentation::Mixup) {
+                let what = "classes of places cannot be mixed: leave mixup out of the augmentation";
+                return Err(Error::new(Code::Usage, what));
+            }
+            return Ok((asked, None));
+        }
         if asked == LossKind::CrossEntropy || (asked == LossKind::Auto && self.uncut().is_none()) {
             return Ok((LossKind::CrossEntropy, None));
         }
@@ -31,9 +40,13 @@ impl Session {
             return Err(Error::new(Code::Usage, what));
         }
         let graph = &self.opened()?.graph;
-        let scores = |id| graph.values[id].shape.as_ref().is_some_and(|s| s.len() == 2);
+        let rank = match targets {
+            Some(Targets::Places { dims, .. }) => 2 + dims.len(),
+            _ => 2,
+        };
+        let scores = |id| graph.values[id].shape.as_ref().is_some_and(|s| s.len() == rank);
         let one = matches!(graph.outputs.as_slice(), [only] if scores(*only));
-        if asked == LossKind::Mse || !one {
+        if asked == LossKind::Mse || !one || matches!(targets, Some(Targets::Values { .. })) {
             return Ok((LossKind::Mse, None));
         }
         if asked == LossKind::Distill || self.images()?.dataset.labels().is_none() {
@@ -54,6 +67,26 @@ impl Session {
     }
 }
 
+/// What is asked for, in the light of what the data hold.
+fn asked_of(asked: LossKind, targets: Option<&Targets>) -> Result<LossKind> {
+    let unfit = |what: &str| Err(Error::new(Code::Usage, format!("{what}, or leave the loss to the data (auto)")));
+    let array = "give an npz with an array \"targets\"";
+    match (asked, targets) {
+        (LossKind::Auto, Some(Targets::Values { .. })) => Ok(LossKind::Regression),
+        (LossKind::Auto, Some(Targets::Places { .. })) => Ok(LossKind::Segmentation),
+        (LossKind::Regression | LossKind::L1, None | Some(Targets::Places { .. })) => {
+            unfit(&format!("a regression needs numbers to learn: {array} of floats"))
+        }
+        (LossKind::Segmentation, None | Some(Targets::Values { .. })) => {
+            unfit(&format!("a segmentation needs a class for each place: {array} of whole numbers"))
+        }
+        (LossKind::CrossEntropy, Some(_)) => {
+            unfit("the images have targets instead of a class each: use regression or segmentation")
+        }
+        (asked, _) => Ok(asked),
+    }
+}
+
 impl TeacherLook {
     /// Whether the model has learnt what the labels say.
     pub fn has_learnt(&self) -> bool {
@@ -64,6 +97,22 @@ impl TeacherLook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_data_hold_decides_and_what_does_not_fit_is_refused() {
+        use LossKind::{Auto, CrossEntropy, Distill, L1, Mse, Regression, Segmentation};
+        let values = Targets::Values { dims: vec![], values: vec![0.5] };
+        let places = Targets::Places { dims: vec![1, 1], classes: vec![0] };
+        let of = |asked, t| asked_of(asked, t).ok();
+        assert_eq!(
+            [None, Some(&values), Some(&places)].map(|t| of(Auto, t)),
+            [Auto, Regression, Segmentation].map(Some)
+        );
+        assert_eq!([None, Some(&values), Some(&places)].map(|t| of(L1, t)), [None, Some(L1), None]);
+        assert_eq!([None, Some(&values), Some(&places)].map(|t| of(Segmentation, t)), [None, None, Some(Segmentation)]);
+        assert_eq!([None, Some(&values)].map(|t| of(CrossEntropy, t)), [Some(CrossEntropy), None]);
+        assert_eq!([Distill, Mse].map(|asked| of(asked, Some(&values))), [Some(Distill), Some(Mse)]);
+    }
 
     #[test]
     fn a_model_that_guesses_has_nothing_to_teach() {

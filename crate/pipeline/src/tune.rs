@@ -1,5 +1,7 @@
 //! Fine-tuning after a cut: step by step, so that it can pause, stop and go on elsewhere.
 
+mod ahead;
+
 use crate::checkpoint::{BASE, BEST, Header, Stand, TuneStand, pack};
 use crate::evaluate::Judge;
 use crate::host::{Control, Host, Progress, TuneProgress};
@@ -8,7 +10,7 @@ use crate::memory;
 use crate::options::{TuneOptions, Which};
 use crate::rules::{Augmentation, LossKind};
 use crate::session::Session;
-use crate::summary::TuneSummary;
+use crate::summary::{RestingSummary, TuneSummary};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
@@ -121,7 +123,9 @@ impl Session {
             let [done, _] = stand.steps;
             (stand.options, stand.steps) = (TuneOptions { resume: false, ..options.clone() }, [done, total]);
             let best = match (stand.best, restored.model(BEST)?) {
-                (Some((epoch, top1, cost)), Some(model)) => Some(Best { model, epoch, top1, cost }),
+                (Some((epoch, top1, cost)), Some(model)) => {
+                    Some(Best { model, epoch, top1, cost: f64::from_bits(cost) })
+                }
                 _ => None,
             };
             return Ok(Begin { base: restored.model(BASE)?, state: Some(restored.state()), best, stand });
@@ -162,6 +166,7 @@ impl Session {
         if let (LossKind::Distill | LossKind::Mse, Some(uncut)) = (kind, self.uncut()) {
             trainer.learn_from(uncut)?;
         }
+        let resting = self.rest(&mut trainer, &options.rules)?;
         if let Some(state) = &from.state {
             trainer.restore(state)?;
         }
@@ -184,7 +189,9 @@ impl Session {
             kept: host.seconds(),
             pause: CHECKPOINT_SECONDS,
             losses: Vec::new(),
-            answers: Vec::new(),
+            resting,
+            pixels: false,
+            ahead: Vec::new(),
             validation: None,
             best: from.best,
         })
@@ -207,11 +214,13 @@ fn without_steps(stand: &TuneStand) -> TuneSummary {
         loss: f64::NAN,
         finished: true,
         validation_top1: stand.stages.last().and_then(|s| s.validation_top1),
+        validation_loss: None,
         before_top1: stand.before_top1,
         best_epoch: None,
         loss_kind: None,
         teacher: None,
         parts: 1,
+        resting: None,
         stages: stand.stages.clone(),
     }
 }
@@ -251,8 +260,12 @@ struct Run<'a, H> {
     pause: f64,
     /// Losses since progress was last told.
     losses: Vec<f32>,
-    /// By image, where the uncut model's answer is among those given ahead; empty if it is asked on the way.
-    answers: Vec<u32>,
+    /// What is frozen, if anything.
+    resting: Option<RestingSummary>,
+    /// Whether the images lie on the device.
+    pixels: bool,
+    /// By image, where it is among those that were looked at ahead; empty if none was.
+    ahead: Vec<u32>,
     validation: Option<f64>,
     best: Option<Best>,
 }
@@ -260,7 +273,8 @@ struct Run<'a, H> {
 impl<H: Host> Run<'_, H> {
     /// All epochs. False if it was cancelled.
     async fn all(&mut self) -> Result<bool> {
-        if !self.ask_ahead().await? {
+        self.keep_pixels(self.device.kind() == DeviceKind::Gpu)?;
+        if !self.look_ahead().await? {
             return Ok(false);
         }
         loop {
@@ -291,39 +305,18 @@ impl<H: Host> Run<'_, H> {
         self.host.seconds() - self.kept >= self.pause
     }
 
-    /// Has the uncut model answer once and for all, where it will be asked the same again. False if it was cancelled.
-    async fn ask_ahead(&mut self) -> Result<bool> {
-        let taught = matches!(self.stand.loss_kind, LossKind::Distill | LossKind::Mse);
-        let rules = &self.options.rules;
-        let changing = self.images.augment(rules, 0, 0).is_some() || rules.augments(Augmentation::Mixup);
-        let left = self.total.saturating_sub(self.trainer.steps());
-        if !taught || changing || left <= self.per_epoch || !memory::answers_fit(self.base, self.images)? {
-            return Ok(true);
-        }
-        let train = &self.images.split.train;
-        for indices in train.chunks(LOOK) {
-            self.trainer.ask_ahead(&self.images.lesson(indices, None)?.input)?;
-            if !self.control.pass(self.host).await {
-                return Ok(false);
-            }
-        }
-        self.answers = vec![0; self.images.dataset.len()];
-        for (at, &image) in train.iter().enumerate() {
-            if let Some(answer) = self.answers.get_mut(image as usize) {
-                *answer = at as u32;
-            }
-        }
-        Ok(true)
-    }
-
     /// What one step learns from.
     fn lessons(&self, indices: &[u32], epoch: u64) -> Result<Vec<Lesson>> {
         let rules = &self.options.rules;
         let augment = self.images.augment(rules, self.options.seed, epoch);
         let lesson = |(part, indices): (usize, &[u32])| {
-            let mut lesson = self.images.lesson(indices, augment)?;
-            if !self.answers.is_empty() {
-                lesson.answers = indices.iter().filter_map(|&i| self.answers.get(i as usize)).copied().collect();
+            let mut lesson = if self.pixels {
+                self.images.moved(indices, augment)?
+            } else {
+                self.images.lesson(indices, augment)?
+            };
+            if !self.ahead.is_empty() {
+                lesson.ahead = indices.iter().filter_map(|&i| self.ahead.get(i as usize)).copied().collect();
             }
             let draw = (self.trainer.steps() << 16 | part) as u64;
             Ok(if rules.augments(Augmentation::Mixup) { lesson.mixed(self.options.seed, draw) } else { lesson })
@@ -387,7 +380,7 @@ impl<H: Host> Run<'_, H> {
     async fn keep(&mut self) -> Result<()> {
         let begin = self.host.seconds();
         self.stand.steps = [self.trainer.steps(), self.total];
-        self.stand.best = self.best.as_ref().map(|b| (b.epoch, b.top1, b.cost));
+        self.stand.best = self.best.as_ref().map(|b| (b.epoch, b.top1, b.cost.to_bits()));
         self.header.run = Stand::Tune(Box::new(self.stand.clone()));
         let best = self.best.as_ref().map(|b| b.model.write()).transpose()?.unwrap_or_default();
         let bytes = pack(&self.header, &[self.trainer.state().await?, self.recovered.clone(), best])?;
@@ -448,11 +441,13 @@ impl<H: Host> Run<'_, H> {
             loss: self.stand.loss.unwrap_or(f64::NAN),
             finished,
             validation_top1: best.as_ref().and_then(|b| b.top1),
+            validation_loss: best.as_ref().filter(|b| b.top1.is_none()).map(|b| b.cost),
             before_top1: self.stand.before_top1,
             best_epoch: best.as_ref().map(|b| b.epoch),
             loss_kind: Some(self.stand.loss_kind),
             teacher: self.stand.teacher,
             parts: self.stand.parts,
+            resting: self.resting,
             stages: self.stand.stages.clone(),
         };
         match best {

@@ -107,7 +107,7 @@ fn a_sweep_compares_recipes_and_leaves_the_model_as_it_was() {
     assert!(rows[1].macs < before && rows[0].macs == before && rows[3].macs == before);
     assert!(rows[0].top1 > 0.5 && rows[3].top1 <= rows[0].top1);
     assert_eq!(session.summary().unwrap().macs, before);
-    assert!(block_on(session.evaluate(Which::Original, Some(100), &clock())).unwrap().top1 == rows[0].top1);
+    assert!(block_on(session.evaluate(Which::Original, Some(100), &clock())).unwrap().top1 == Some(rows[0].top1));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn predictions_are_those_of_onnxruntime_and_asked_for_once() {
     let confusion = seen.confusion.as_ref().unwrap();
     let by_hand = classes.iter().zip(&labels).filter(|(c, l)| c == l).count();
     assert_eq!((right(&confusion.before), confusion.before.concat().iter().sum::<usize>()), (by_hand, 24));
-    let top1 = block_on(session.evaluate(Which::Cut, None, &listener())).unwrap().top1;
+    let top1 = block_on(session.evaluate(Which::Cut, None, &listener())).unwrap().top1.unwrap();
     assert_eq!(right(&confusion.after), (top1 * 24.0).round() as usize);
     let [lost, won] = seen.lost_and_won.unwrap();
     assert_eq!(by_hand as i64 - lost as i64 + won as i64, right(&confusion.after) as i64);
@@ -124,7 +124,7 @@ fn predictions_are_those_of_onnxruntime_and_asked_for_once() {
     let other = block_on(session.compare(Which::Cut, None, 24, &host)).unwrap();
     assert_eq!(*host.1.borrow(), [(24, 48), (48, 48)]);
     assert_ne!(other.seen, seen.seen);
-    let top1 = block_on(session.evaluate(Which::Cut, None, &listener())).unwrap().top1;
+    let top1 = block_on(session.evaluate(Which::Cut, None, &listener())).unwrap().top1.unwrap();
     assert_eq!(right(&other.confusion.unwrap().after), (top1 * 24.0).round() as usize);
 }
 

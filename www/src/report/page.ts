@@ -35,12 +35,15 @@ const table = (caption: string, head: readonly string[], rows: readonly Markup[]
   html`<div class="room"><table><caption>${caption}</caption><thead><tr>${head.map((cell) => (cell === '' ? html`<td></td>` : html`<th scope="col">${cell}</th>`))}</tr></thead>
     <tbody>${rows}</tbody></table></div>`;
 
+const points = (before: number | null, after: number | null): string =>
+  before === null || after === null ? '' : format.pointsOf(before, after);
+
 function sizes({ cut, evaluations }: Told): Markup {
   const [first, last] = [evaluations[0]?.[1], evaluations.length > 1 ? evaluations.at(-1)?.[1] : undefined];
   const measured =
     first && last
       ? [
-          row([text.card.accuracy, format.percent(first.top1, 1), format.percent(last.top1, 1), format.pointsOf(first.top1, last.top1)]),
+          row([text.card.accuracy, format.right(first.top1), format.right(last.top1), points(first.top1, last.top1)]),
           row([
             text.card.time,
             format.milliseconds(first.milliseconds_per_image),
@@ -71,7 +74,7 @@ function accuracy({ evaluations, stages, before, points }: Told): Markup {
   return html`${table(
     text.report.tested,
     ['', text.evaluate.top1, text.evaluate.loss, text.evaluate.images],
-    evaluations.map(([name, { top1, loss, images }]) => row([name, format.percent(top1, 1), format.fixed(loss, 3), format.exactly(images)])),
+    evaluations.map(([name, { top1, loss, images }]) => row([name, format.right(top1), format.fixed(loss, 3), format.exactly(images)])),
   )}${validated.length > 0 ? table(text.recover.table, ['', text.evaluate.top1], validated) : NOTHING}${
     points.length > 1 ? html`<figure>${pictures.curve(points)}<figcaption>${text.report.curve}</figcaption></figure>` : NOTHING
   }`;

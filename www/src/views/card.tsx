@@ -60,18 +60,19 @@ function Accuracy(props: { before: Evaluation | undefined; after: Evaluation | u
   if (!before) {
     return <Line name={text.card.accuracy} before={store.data.value ? text.card.notYet : text.card.noData} after={undefined} change={undefined} />;
   }
-  const points = after ? format.pointsOf(before.top1, after.top1) : undefined;
+  const [old, now] = [before.top1, after?.top1 ?? null];
+  const both = old !== null && now !== null;
   return (
     <Line
       name={text.card.accuracy}
-      before={format.percent(before.top1, 1)}
-      after={after ? format.percent(after.top1, 1) : undefined}
-      change={points}
-      tone={after && after.top1 < before.top1 ? (after.top1 < before.top1 - 0.02 ? 'bad' : 'even') : undefined}
+      before={format.right(old)}
+      after={after ? format.right(now) : undefined}
+      change={both ? format.pointsOf(old, now) : undefined}
+      tone={both && now < old ? (now < old - 0.02 ? 'bad' : 'even') : undefined}
     >
       {between && (
         <span class="line-more">
-          {format.percent(between.top1, 1)} {text.card.rightAfter}
+          {format.right(between.top1)} {text.card.rightAfter}
         </span>
       )}
     </Line>

@@ -29,11 +29,11 @@ function Row(props: { which: Which }) {
   const evaluation = store.evaluations.value[props.which];
   const running = store.task.value;
   const mine = running?.name === 'evaluate' && running.which === props.which;
-  const share = evaluation ? evaluation.top1 * 100 : 0;
+  const share = (evaluation?.top1 ?? 0) * 100;
   return (
     <li class={`result result-${props.which}`}>
       <span class="result-name">{text.which[props.which]}</span>
-      <b class="result-top1">{evaluation && !mine ? format.percent(evaluation.top1, 1) : '\u2013'}</b>
+      <b class="result-top1">{evaluation && !mine ? format.right(evaluation.top1) : '\u2013'}</b>
       {mine ? (
         <progress
           aria-label={text.which[props.which]}

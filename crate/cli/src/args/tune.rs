@@ -12,7 +12,8 @@ pub struct Tune {
     /// Where the tuned model goes.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// Images: an npz file, a zip or a folder. With --original they need no labels.
+    /// Images: an npz file, a zip or a folder. With --original they need no labels. An npz may hold `targets` in place of `labels`:
+    /// floats to learn as numbers, or a class for each place [N, H, W], where 255 does not count.
     #[arg(long, value_name = "D")]
     pub data: PathBuf,
     /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
@@ -69,8 +70,9 @@ pub struct Tune {
     /// Share of the steps on which it rises. By default 0.1, of onecycle 0.3, of triangular 0.5, of constant 0.
     #[arg(long, value_name = "R")]
     pub warmup: Option<f64>,
-    /// What is made small: cross-entropy, distill (what the uncut model says, and the labels where there are any), mse (of all
-    /// outputs from the uncut model's), or auto: distill where --original is given and has learnt what the labels say.
+    /// What is made small: classification (or cross-entropy), segmentation, regression (squared) or l1 (absolute differences from
+    /// the data's numbers), distill (what the uncut model says, and the labels where there are any), mse (of all outputs from the
+    /// uncut model's), or auto: by what the data hold, and distill where --original is given and has learnt what the labels say.
     #[arg(long, value_name = "NAME", value_parser = word::<LossKind>, default_value = "auto")]
     pub loss: LossKind,
     /// How much distill flattens both sides. By default 4.
@@ -88,6 +90,10 @@ pub struct Tune {
     /// BatchNormalization by the statistics of each batch (train), or by those stored (frozen).
     #[arg(long, value_name = "MODE", value_parser = word::<BatchNorm>, default_value = "train")]
     pub batch_norm: BatchNorm,
+    /// Parameters that stay as they are: patterns of their names, or prefix: all before the first node that the cut changed (needs
+    /// --original). Nodes before all that learn run without gradients and, with --augment none, once.
+    #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
+    pub freeze: Vec<String>,
     /// Batches that make one step.
     #[arg(long, value_name = "N")]
     pub accumulate: Option<usize>,

@@ -7,7 +7,7 @@ use crate::table::count;
 use crate::terminal::Terminal;
 use lopper_pipeline::{DataOptions, Result, Which, block_on};
 
-/// Measures a model's accuracy.
+/// Measures how well a model answers.
 pub fn run(args: &Eval) -> Result<()> {
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
@@ -21,8 +21,20 @@ pub fn run(args: &Eval) -> Result<()> {
     if args.json {
         return print_json(&seen);
     }
-    println!("top-1   {:.2} %", 100.0 * seen.top1);
-    println!("loss    {:.4}", seen.loss);
+    match (seen.top1, seen.mean_iou) {
+        (Some(top1), None) => println!("top-1   {:.2} %", 100.0 * top1),
+        (Some(top1), Some(iou)) => {
+            println!("IoU     {:.2} % on average over the classes", 100.0 * iou);
+            println!("right   {:.2} % of the places", 100.0 * top1);
+        }
+        (None, _) => {
+            println!("mse     {:.6}", seen.loss);
+            println!("mae     {:.6}", seen.absolute.unwrap_or(f64::NAN));
+        }
+    }
+    if seen.top1.is_some() {
+        println!("loss    {:.4}", seen.loss);
+    }
     println!("images  {}", count(seen.images as u64));
     println!("time    {:.3} ms an image", seen.milliseconds_per_image);
     println!("device  {} ({})", device.name, device.why);

@@ -6,8 +6,8 @@ use crate::files;
 use crate::table::count;
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    DataOptions, DeviceInfo, Error, Recovery, Result, Rules, Session, Stage, TuneOptions, TuneSummary, Unproved, Which,
-    block_on,
+    DataOptions, DeviceInfo, Error, EvaluationSummary, LossKind, Recovery, RestingSummary, Result, Rules, Session,
+    Stage, TuneOptions, TuneSummary, Unproved, Which, block_on,
 };
 use serde::Serialize;
 
@@ -15,8 +15,10 @@ use serde::Serialize;
 struct Outcome<'a> {
     #[serde(flatten)]
     summary: &'a TuneSummary,
-    /// Shares of right answers on the test images, before and now.
+    /// Shares of right answers on the test images, before and now; none for a regression.
     tested: [Option<f64>; 2],
+    /// All that the test images showed.
+    test: &'a [Option<EvaluationSummary>; 2],
     device: &'a DeviceInfo,
     recipe: serde_json::Value,
 }
@@ -66,20 +68,21 @@ pub fn run(args: &Tune) -> Result<()> {
     };
     // The only look at the test images: what was cut, and what is written.
     let tested = if args.test > 0.0 {
-        [Which::Original, Which::Tuned].map(|w| block_on(session.evaluate(w, None, &terminal)).ok().map(|e| e.top1))
+        [Which::Original, Which::Tuned].map(|w| block_on(session.evaluate(w, None, &terminal)).ok())
     } else {
-        [None; 2]
+        [None, None]
     };
     terminal.clear();
     let result = session.export(Which::Tuned, Unproved::Allow, "")?;
     files::write_pieces(&args.output, &result.model)?;
     if args.json {
         let recipe = serde_json::from_str(&result.recipe).unwrap_or_default();
-        return print_json(&Outcome { summary: &summary, tested, device: &device, recipe });
+        let top1 = tested.each_ref().map(|t| t.as_ref().and_then(|t| t.top1));
+        return print_json(&Outcome { summary: &summary, tested: top1, test: &tested, device: &device, recipe });
     }
     println!("{} -> {}", args.model.display(), args.output.display());
     show(&summary);
-    if let [Some(before), Some(after)] = tested.map(|t| t.map(percent)) {
+    if let [Some(before), Some(after)] = tested.map(|t| t.map(|t| told(&t))) {
         println!("test        {before} before, {after} now");
     }
     println!("device      {} ({})", device.name, device.why);
@@ -99,6 +102,7 @@ fn rules(args: &Tune) -> Rules {
         label_smoothing: args.label_smoothing,
         augmentation: args.augment.clone().map(|a| a.0),
         batch_norm: args.batch_norm,
+        freeze: args.freeze.clone(),
         accumulate: args.accumulate,
         loss: args.loss,
         temperature: args.temperature,
@@ -116,8 +120,31 @@ fn keep_last_good(session: &Session, args: &Tune, e: Error) -> Error {
     }
 }
 
+/// What the test images showed, in a few words.
+fn told(seen: &EvaluationSummary) -> String {
+    match (seen.top1, seen.mean_iou) {
+        (_, Some(iou)) => format!("IoU {:.2} %", 100.0 * iou),
+        (Some(top1), None) => percent(top1),
+        (None, None) => format!("mse {:.6}", seen.loss),
+    }
+}
+
 fn percent(share: f64) -> String {
     format!("{:.2} % right", 100.0 * share)
+}
+
+/// What was made small, in words.
+fn learnt(kind: LossKind) -> String {
+    let what = match kind {
+        LossKind::Auto => return String::new(),
+        LossKind::CrossEntropy => "cross-entropy of the images' classes",
+        LossKind::Segmentation => "segmentation: cross-entropy of each place's class",
+        LossKind::Regression => "regression: squared difference from the numbers given",
+        LossKind::L1 => "regression: absolute difference from the numbers given",
+        LossKind::Distill => "distillation: the uncut model's answers",
+        LossKind::Mse => "squared difference from the uncut model's outputs",
+    };
+    format!(" ({what})")
 }
 
 fn show(summary: &TuneSummary) {
@@ -138,14 +165,21 @@ fn show(summary: &TuneSummary) {
         let learns = if look.has_learnt() { "its answers are learnt" } else { "only the labels are learnt" };
         println!("uncut       cross-entropy {:.3} where guessing gets {:.3}: {learns}", look.loss, look.guessing);
     }
+    if let Some(RestingSummary { parameters, nodes, of, bytes, kept }) = summary.resting {
+        let megabytes = bytes.map_or_else(|| "of unknown size".to_owned(), |b| format!("{:.0} MB", b as f64 / 1e6));
+        let how = if kept { "computed once and kept" } else { "computed in each step" };
+        println!("frozen      {parameters} parameters; what {nodes} of {of} nodes give ({megabytes}) was {how}");
+    }
     println!("steps       {} in {:.1} s", count(summary.steps as u64), summary.seconds);
     if summary.parts > 1 {
         println!("memory      each batch was taken in {} parts", summary.parts);
     }
     if summary.steps > 0 {
-        println!("loss        {:.4}", summary.loss);
+        println!("loss        {:.4}{}", summary.loss, summary.loss_kind.map_or_else(String::new, learnt));
     }
     if let Some(epoch) = summary.best_epoch {
-        println!("best        epoch {epoch}{}", right(summary.validation_top1));
+        let loss = summary.validation_loss;
+        let loss = loss.map_or_else(String::new, |l| format!(", loss {l:.6} on the validation images"));
+        println!("best        epoch {epoch}{}{loss}", right(summary.validation_top1));
     }
 }

@@ -3,7 +3,7 @@
 use lopper_core::{Code, Error, Result};
 
 use super::batches::Shift;
-use super::{Augment, Dataset, Normalization, Pixels};
+use super::{Augment, Dataset, Normalization, Pixels, Targets};
 
 /// Some images as a network's input, with their classes.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,41 @@ pub struct Batch {
     pub shape: [usize; 4],
     /// The class of each image, if known.
     pub labels: Option<Vec<u32>>,
+    /// What the images ask for where that is no class of their own.
+    pub targets: Option<Targets>,
+}
+
+/// An image, and how it is moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    index: u32,
+    shift: Shift,
+}
+
+impl Moved {
+    /// How many numbers say it.
+    pub const NUMBERS: usize = 8;
+
+    /// Which image.
+    pub fn image(&self) -> u32 {
+        self.index
+    }
+
+    /// Whether it stays as it is.
+    pub fn stays(&self) -> bool {
+        self.shift == Shift::default()
+    }
+
+    /// The image; rows down and columns right that the window starts; 1 if that is mirrored; where rows and columns of the hole begin
+    /// and end.
+    pub fn numbers(&self) -> [i32; Self::NUMBERS] {
+        let Shift { down, right, mirror, hole } = &self.shift;
+        let [rows, columns] = hole.clone().unwrap_or_default();
+        let whole = [*down, *right].map(|v| v as i32);
+        let ends = [rows.start, rows.end, columns.start, columns.end].map(|v| v as i32);
+        let ([down, right], [top, bottom, left, end]) = (whole, ends);
+        [self.index as i32, down, right, i32::from(*mirror), top, bottom, left, end]
+    }
 }
 
 /// What stands for one channel's values, and what for black.
@@ -54,12 +89,34 @@ impl Dataset {
         let scales: Vec<Scale> = normalization.of_channels(self.channels)?.into_iter().map(Scale::new).collect();
         let size = self.height * self.width * self.channels;
         let mut images = vec![0.0; size * indices.len()];
-        for (&index, out) in indices.iter().zip(images.chunks_exact_mut(size)) {
-            let shift = augment.map(|augment| augment.draw(index, self.height, self.width)).unwrap_or_default();
-            self.write(index, &scales, &shift, out)?;
+        let shifts = self.shifts(indices, augment);
+        for ((index, shift), out) in shifts.iter().zip(images.chunks_exact_mut(size)) {
+            self.write(*index, &scales, shift, out)?;
+            hide(shift, [self.height, self.width], out);
         }
-        let labels = self.labels().map(|_| indices.iter().filter_map(|&index| self.label(index)).collect());
-        Ok(Batch { images, shape: [indices.len(), self.channels, self.height, self.width], labels })
+        Ok(Batch { images, ..self.without_pixels(&shifts)? })
+    }
+
+    /// What [`Dataset::gather`] gives but for the pixels, and how whoever has them must move each image.
+    ///
+    /// # Errors
+    /// When targets cannot follow.
+    pub fn moves(&self, indices: &[u32], augment: Option<Augment>) -> Result<(Batch, Vec<Moved>)> {
+        let shifts = self.shifts(indices, augment);
+        let batch = self.without_pixels(&shifts)?;
+        Ok((batch, shifts.into_iter().map(|(index, shift)| Moved { index, shift }).collect()))
+    }
+
+    fn shifts(&self, indices: &[u32], augment: Option<Augment>) -> Vec<(u32, Shift)> {
+        let draw = |index| augment.map(|augment| augment.draw(index, self.height, self.width)).unwrap_or_default();
+        indices.iter().map(|&index| (index, draw(index))).collect()
+    }
+
+    fn without_pixels(&self, shifts: &[(u32, Shift)]) -> Result<Batch> {
+        let labels = self.labels().map(|_| shifts.iter().filter_map(|(index, _)| self.label(*index)).collect());
+        let targets = self.targets().map(|t| t.gather(shifts, [self.height, self.width])).transpose()?;
+        let shape = [shifts.len(), self.channels, self.height, self.width];
+        Ok(Batch { images: Vec::new(), shape, labels, targets })
     }
 
     /// Writes one image as planes.
@@ -78,7 +135,7 @@ impl Dataset {
                         let values = pixels.iter().skip(channel).step_by(channels);
                         row.iter_mut().zip(values).for_each(|(out, &byte)| *out = scale.of_byte(byte));
                     };
-                    fill(plane, columns, shift, scale.black(), row);
+                    fill(plane, [rows, columns], shift, scale.black(), row);
                 }
             }
             Pixels::Floats(floats) => {
@@ -88,7 +145,7 @@ impl Dataset {
                         let values = stored.chunks_exact(columns).nth(from).unwrap_or_default();
                         row.iter_mut().zip(values).for_each(|(out, &value)| *out = scale.of_float(value));
                     };
-                    fill(plane, columns, shift, scale.black(), row);
+                    fill(plane, [rows, columns], shift, scale.black(), row);
                 }
             }
         }
@@ -96,28 +153,42 @@ impl Dataset {
     }
 }
 
-/// Fills one plane with the window that `shift` asks for; `read` writes a whole stored row.
-fn fill(plane: &mut [f32], columns: usize, shift: &Shift, black: f32, read: impl Fn(&mut [f32], usize)) {
-    let rows = plane.len() / columns;
-    for (at, row) in plane.chunks_exact_mut(columns).enumerate() {
-        match at.checked_add_signed(shift.down).filter(|&from| from < rows) {
-            None => row.fill(black),
-            Some(from) => {
-                read(row, from);
-                slide(row, shift.right, black);
+/// Fills planes, one below the other, with the window that `shift` asks for; `read` writes a whole stored row.
+pub(super) fn fill<T: Copy>(
+    planes: &mut [T],
+    [rows, columns]: [usize; 2],
+    shift: &Shift,
+    black: T,
+    read: impl Fn(&mut [T], usize),
+) {
+    for (plane, all) in planes.chunks_exact_mut(rows * columns).enumerate() {
+        for (at, row) in all.chunks_exact_mut(columns).enumerate() {
+            match at.checked_add_signed(shift.down).filter(|&from| from < rows) {
+                None => row.fill(black),
+                Some(from) => {
+                    read(row, plane * rows + from);
+                    slide(row, shift.right, black);
+                }
+            }
+            if shift.mirror {
+                row.reverse();
             }
         }
-        if shift.mirror {
-            row.reverse();
-        }
-        if let Some([_, columns]) = shift.hole.as_ref().filter(|[rows, _]| rows.contains(&at)) {
-            row.iter_mut().take(columns.end).skip(columns.start).for_each(|value| *value = 0.0);
+    }
+}
+
+/// Sets the hole of an image to zero in all planes.
+fn hide(shift: &Shift, [rows, columns]: [usize; 2], planes: &mut [f32]) {
+    let Some([down, right]) = &shift.hole else { return };
+    for plane in planes.chunks_exact_mut(rows * columns) {
+        for row in plane.chunks_exact_mut(columns).take(down.end).skip(down.start) {
+            row.iter_mut().take(right.end).skip(right.start).for_each(|value| *value = 0.0);
         }
     }
 }
 
 /// Moves a row's values left by `right` (to the right if negative); black comes in.
-fn slide(row: &mut [f32], right: isize, black: f32) {
+fn slide<T: Copy>(row: &mut [T], right: isize, black: T) {
     let far = right.unsigned_abs().min(row.len());
     let kept = row.len() - far;
     if right >= 0 {

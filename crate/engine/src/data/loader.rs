@@ -168,6 +168,7 @@ impl ImageLoader {
             size,
             pixels: Pixels::Bytes(self.pixels),
             labels,
+            targets: None,
             classes,
             names: Names::Paths(files.into_iter().map(|(_, path)| path).collect()),
             skipped,

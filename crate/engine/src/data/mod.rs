@@ -16,6 +16,7 @@ mod npz;
 mod platform;
 pub mod random;
 mod split;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod thumbnails;
@@ -24,10 +25,11 @@ use bytes::Bytes;
 use lopper_core::{Code, Error, Result};
 
 pub use batches::{Augment, Batches, Last, Order};
-pub use gather::Batch;
+pub use gather::{Batch, Moved};
 pub use loader::ImageLoader;
 pub use normalize::Normalization;
 pub use split::{Fractions, Split};
+pub use targets::{IGNORED, Targets};
 pub use thumbnails::Thumbnail;
 
 /// The size that a model's input asks for; `None` where it leaves the size open.
@@ -92,6 +94,7 @@ pub struct Dataset {
     channels: usize,
     pixels: Pixels,
     labels: Option<Vec<u32>>,
+    targets: Option<Targets>,
     classes: Vec<String>,
     names: Names,
     skipped: Vec<String>,
@@ -131,6 +134,9 @@ impl Dataset {
     /// Reads numpy's `.npz`: `images` as uint8 `[N, H, W, 3]`, `[N, H, W, 1]` or `[N, H, W]`, or as float32 or float64
     /// `[N, C, H, W]`; `labels` of any integer type, `[N]`; `classes`, an array of text. The last two may be absent and
     /// other arrays are ignored. Bytes are resized to `want`; floats must have its size already.
+    ///
+    /// In place of `labels`, which are not read then, `targets`: floats `[N, ...]` for a regression, or a class from 0 to 254
+    /// for each place of an output, `[N, H, W]` of any integer type, where [`IGNORED`] (255) counts for nothing.
     ///
     /// # Errors
     /// [`Code::BadData`] for anything else, [`Code::Truncated`] if data are missing, [`Code::TooLarge`] beyond
@@ -175,6 +181,7 @@ impl Dataset {
             size,
             pixels: Pixels::Bytes(pixels),
             labels: Some(labels),
+            targets: None,
             classes,
             names: Names::Paths(names),
             skipped: Vec::new(),
@@ -183,7 +190,8 @@ impl Dataset {
 
     /// The one way a data set comes to be; checks what the other parts of this module rely on.
     fn assemble(parts: Assembly) -> Result<Self> {
-        let Assembly { count, size: (height, width, channels), pixels, labels, classes, names, skipped } = parts;
+        let Assembly { count, size: (height, width, channels), pixels, labels, targets, classes, names, skipped } =
+            parts;
         let bad = |message: String| Err(Error::new(Code::BadData, message));
         let held = match &pixels {
             Pixels::Bytes(bytes) => bytes.len(),
@@ -207,7 +215,7 @@ impl Dataset {
                 ));
             }
         }
-        Ok(Self { count, height, width, channels, pixels, labels, classes, names, skipped })
+        Ok(Self { count, height, width, channels, pixels, labels, targets, classes, names, skipped })
     }
 
     /// The number of images, at least 1.
@@ -239,6 +247,11 @@ impl Dataset {
     /// The class of every image, if known.
     pub fn labels(&self) -> Option<&[u32]> {
         self.labels.as_deref()
+    }
+
+    /// What the images ask for where that is no class of their own.
+    pub fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref()
     }
 
     /// The class of one image, if known.
@@ -290,6 +303,7 @@ struct Assembly {
     size: (usize, usize, usize),
     pixels: Pixels,
     labels: Option<Vec<u32>>,
+    targets: Option<Targets>,
     classes: Vec<String>,
     names: Names,
     skipped: Vec<String>,

@@ -1,11 +1,11 @@
-//! numpy's `.npz`: a zip of arrays, of which `images`, `labels` and `classes` are read.
+//! numpy's `.npz`: a zip of arrays, of which `images`, `labels` or `targets`, and `classes` are read.
 
 use lopper_core::{Code, Error, Result};
 
 use super::archive::{Archive, reserve};
 use super::decode::{self, Size};
 use super::npy::{self, Array, Kind};
-use super::{Assembly, Dataset, ImageSpec, Names, Pixels};
+use super::{Assembly, Dataset, ImageSpec, Names, Pixels, Targets};
 
 /// Whether an archive holds arrays and not image files.
 pub(super) fn has_arrays(archive: &Archive) -> bool {
@@ -24,11 +24,13 @@ pub(super) fn read(mut archive: Archive, want: ImageSpec) -> Result<Dataset> {
         );
         Error::new(Code::BadData, message)
     })?;
-    let labels = array(&mut archive, &names, "labels")?;
+    let targets = array(&mut archive, &names, "targets")?;
+    let labels = if targets.is_some() { None } else { array(&mut archive, &names, "labels")? };
     let classes = array(&mut archive, &names, "classes")?;
     let most = archive.limits().total_bytes;
     let (count, size, pixels) = pixels(images, want, most).map_err(|error| error.at("images"))?;
     let labels = labels.map(|labels| read_labels(&labels, count).map_err(|error| error.at("labels"))).transpose()?;
+    let targets = targets.map(|t| Targets::read(t, count).map_err(|error| error.at("targets"))).transpose()?;
     let classes =
         classes.map_or(Ok(Vec::new()), |classes| read_classes(&classes).map_err(|error| error.at("classes")))?;
     Dataset::assemble(Assembly {
@@ -36,6 +38,7 @@ pub(super) fn read(mut archive: Archive, want: ImageSpec) -> Result<Dataset> {
         size,
         pixels,
         labels,
+        targets,
         classes,
         names: Names::Places("images"),
         skipped: Vec::new(),

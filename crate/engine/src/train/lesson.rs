@@ -1,8 +1,8 @@
 //! What one part of a step learns from.
 
 use crate::batch::Labelled;
-use crate::data;
 use crate::data::random::SplitMix64;
+use crate::data::{self, IGNORED, Moved, Targets};
 use crate::value::{HostData, HostTensor};
 
 /// Separates this use of a seed from others.
@@ -24,7 +24,14 @@ pub enum Target {
         /// How much the first counts, 0 to 1.
         share: f32,
     },
-    /// Numbers, for the mean squared error.
+    /// A class for each position of an output `[N, C, ...]`.
+    Places {
+        /// Lengths of the axes, the batch first.
+        dims: Vec<usize>,
+        /// Row-major; [`IGNORED`] where none counts.
+        classes: Vec<u8>,
+    },
+    /// Numbers, for the differences of a regression.
     Values(HostTensor),
 }
 
@@ -33,10 +40,13 @@ pub enum Target {
 pub struct Lesson {
     /// The input, the batch first.
     pub input: HostTensor,
+    /// Where the pixels lie on the device (see [`super::Trainer::keep_images`]), how they are moved to be the input, whose own numbers are
+    /// left out then.
+    pub moved: Vec<Moved>,
     /// The labels, where there are any.
     pub target: Option<Target>,
-    /// Where each image's answer is among those that the teacher gave ahead; empty if it is to be asked now.
-    pub answers: Vec<u32>,
+    /// Where each image is among those that the teacher answered, or the nodes that rest ran on, ahead; empty if it is none of them.
+    pub ahead: Vec<u32>,
 }
 
 impl Lesson {
@@ -45,20 +55,24 @@ impl Lesson {
         self.input.dims.first().copied().unwrap_or(0)
     }
 
-    /// Mixes every picture with another of the batch, all by one share: mixup. Depends on nothing but seed and step.
+    /// How much its mean loss counts beside others: places that are not ignored, or images.
+    pub(crate) fn weight(&self) -> f64 {
+        match &self.target {
+            Some(Target::Places { classes, .. }) => counted(classes) as f64,
+            _ => self.images() as f64,
+        }
+    }
+
+    /// Mixes every picture with another of the batch, all by one share, and the labels or numbers alike: mixup. Depends on nothing but seed and step.
     #[must_use]
     pub fn mixed(mut self, seed: u64, step: u64) -> Self {
         let mut random = SplitMix64::keyed(&[STREAM, seed, step]);
         let share = beta(&mut random);
         let mut order: Vec<usize> = (0..self.images()).collect();
         random.shuffle(&mut order);
-        let size = self.input.dims.iter().skip(1).product::<usize>().max(1);
-        if let HostData::F32(values) = &mut self.input.data {
-            let whole = values.clone();
-            for (own, &other) in values.chunks_mut(size).zip(&order) {
-                let other = whole.chunks(size).nth(other).unwrap_or_default();
-                own.iter_mut().zip(other).for_each(|(a, b)| *a = share * *a + (1.0 - share) * b);
-            }
+        blend(&mut self.input, &order, share);
+        if let Some(Target::Values(values)) = &mut self.target {
+            blend(values, &order, share);
         }
         if let Some(Target::Classes(first)) = self.target.take_if(|t| matches!(t, Target::Classes(_))) {
             let each = (first.len() / order.len().max(1)).max(1);
@@ -66,23 +80,49 @@ impl Lesson {
             let second = order.iter().flat_map(labels).copied().collect();
             self.target = Some(Target::Mixed { first, second, share });
         }
-        // The answers were to other pictures.
-        self.answers.clear();
+        // What was computed ahead was of other pictures.
+        self.ahead.clear();
         self
+    }
+}
+
+/// Places whose class counts.
+pub(super) fn counted(classes: &[u8]) -> usize {
+    classes.iter().filter(|c| **c != IGNORED).count()
+}
+
+/// Every row's share of itself and the rest of the row that `order` names.
+fn blend(rows: &mut HostTensor, order: &[usize], share: f32) {
+    let size = rows.dims.iter().skip(1).product::<usize>().max(1);
+    if let HostData::F32(values) = &mut rows.data {
+        let whole = values.clone();
+        for (own, &other) in values.chunks_mut(size).zip(order) {
+            let other = whole.chunks(size).nth(other).unwrap_or_default();
+            own.iter_mut().zip(other).for_each(|(a, b)| *a = share * *a + (1.0 - share) * b);
+        }
     }
 }
 
 impl From<data::Batch> for Lesson {
     fn from(batch: data::Batch) -> Self {
+        let [images, ..] = batch.shape;
+        let whole = |dims: Vec<usize>| [vec![images], dims].concat();
+        let target = match batch.targets {
+            Some(Targets::Values { dims, values }) => {
+                Some(Target::Values(HostTensor { dims: whole(dims), data: HostData::F32(values) }))
+            }
+            Some(Targets::Places { dims, classes }) => Some(Target::Places { dims: whole(dims), classes }),
+            None => batch.labels.map(Target::Classes),
+        };
         let input = HostTensor { dims: batch.shape.to_vec(), data: HostData::F32(batch.images) };
-        Self { input, target: batch.labels.map(Target::Classes), answers: Vec::new() }
+        Self { input, target, ahead: Vec::new(), moved: Vec::new() }
     }
 }
 
 impl From<Labelled> for Lesson {
     fn from(batch: Labelled) -> Self {
         let input = HostTensor { dims: batch.dims, data: HostData::F32(batch.images) };
-        Self { input, target: Some(Target::Classes(batch.labels)), answers: Vec::new() }
+        Self { input, target: Some(Target::Classes(batch.labels)), ahead: Vec::new(), moved: Vec::new() }
     }
 }
 
@@ -113,12 +153,13 @@ mod tests {
     #[test]
     fn pictures_and_classes_are_mixed_alike() {
         let input = HostTensor::f32(vec![4, 1, 1, 2], vec![0.0, 10.0, 1.0, 11.0, 2.0, 12.0, 3.0, 13.0]).unwrap();
-        let lesson = Lesson { input, target: Some(Target::Classes(vec![0, 1, 2, 3])), answers: vec![7; 4] };
+        let lesson =
+            Lesson { input, target: Some(Target::Classes(vec![0, 1, 2, 3])), ahead: vec![7; 4], moved: Vec::new() };
         let mixed = lesson.clone().mixed(5, 9);
         assert_eq!(mixed, lesson.clone().mixed(5, 9));
         assert_ne!(mixed.input, lesson.mixed(5, 10).input);
         let Some(Target::Mixed { first, second, share }) = mixed.target else { panic!() };
-        assert!(mixed.answers.is_empty() && first == [0, 1, 2, 3]);
+        assert!(mixed.ahead.is_empty() && first == [0, 1, 2, 3]);
         for (pixels, (a, b)) in mixed.input.as_f32().unwrap().chunks(2).zip(first.iter().zip(&second)) {
             let want = share * *a as f32 + (1.0 - share) * *b as f32;
             assert!((pixels[0] - want).abs() < 1e-5 && (pixels[1] - want - 10.0).abs() < 1e-5);

@@ -1,10 +1,11 @@
 //! What training makes small.
 
-use super::lesson::{Lesson, Target};
+use super::lesson::{Lesson, Target, counted};
 use crate::batch::{Labelled, check_labels};
+use crate::data::IGNORED;
 use crate::device::Device;
 use crate::tensor::{DeviceTensor, by_rank};
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 use lopper_core::{Code, Error, Result};
 
 /// What training makes small.
@@ -27,6 +28,8 @@ pub enum Loss {
     },
     /// Mean squared difference of every output from the teacher's or, without a teacher, of the first one from the values given.
     Squared,
+    /// As [`Loss::Squared`], with the absolute difference.
+    Absolute,
 }
 
 impl Default for Loss {
@@ -38,7 +41,7 @@ impl Default for Loss {
 impl Loss {
     /// Whether all outputs count, as they are, and not the scores of the first alone.
     pub(super) fn compares_all(&self) -> bool {
-        matches!(self, Loss::Squared)
+        matches!(self, Loss::Squared | Loss::Absolute)
     }
 
     /// The loss of what the network gave, as one number.
@@ -68,19 +71,17 @@ impl Loss {
                 }
             }
             (Loss::Distill { .. }, None) => Err(missing("there is no uncut model to learn from: name it")),
-            (Loss::Squared, Some(taught)) => squared(outputs, taught),
-            (Loss::Squared, None) => match &lesson.target {
+            (Loss::Squared | Loss::Absolute, Some(taught)) => apart(outputs, taught, *self),
+            (Loss::Squared | Loss::Absolute, None) => match &lesson.target {
                 Some(Target::Values(values)) => {
                     let own = first(outputs)?;
                     let values = DeviceTensor::upload(values, device.inner())?;
-                    let values = if own.dims().iter().product::<usize>() == values.dims().iter().product::<usize>() {
-                        values.reshape(&own.dims())?
-                    } else {
-                        values
-                    };
-                    squared(vec![own], vec![values])
+                    let long = |dims: &[usize]| dims.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
+                    let alike = long(&own.dims()) == long(&values.dims());
+                    let values = if alike { values.reshape(&own.dims())? } else { values };
+                    apart(vec![own], vec![values], *self)
                 }
-                _ => Err(missing("mean squared error needs an uncut model or numbers as labels")),
+                _ => Err(missing("differences are taken from an uncut model or from numbers as targets: give either")),
             },
         }
     }
@@ -128,8 +129,10 @@ fn cross_entropy(
     let parts: [(&[u32], f32); 2] = match target {
         Target::Classes(labels) => [(labels, 1.0), (&[], 0.0)],
         Target::Mixed { first, second, share } => [(first, *share), (second, 1.0 - share)],
+        Target::Places { dims, classes } => return by_place(logits, dims, classes, smoothing, device),
         Target::Values(_) => {
-            return Err(Error::new(Code::DataMismatch, "these labels are numbers, not classes: use the loss mse"));
+            let what = "these targets are numbers, not classes: use the loss regression";
+            return Err(Error::new(Code::DataMismatch, what));
         }
     };
     let count = parts.first().map_or(0, |p| p.0.len());
@@ -149,6 +152,38 @@ fn cross_entropy(
     Ok((activation::log_softmax(logits, 1) * wanted).sum())
 }
 
+/// The mean over the places that count, as [`cross_entropy`]; 0 where none does.
+fn by_place(logits: DeviceTensor, dims: &[usize], labels: &[u8], smoothing: f32, device: &Device) -> Result<Tensor<1>> {
+    let given = logits.dims();
+    let (images, channels) = match given.as_slice() {
+        [n, c, rest @ ..] if dims.split_first() == Some((n, rest)) => (*n, *c),
+        _ => {
+            let what = format!(
+                "targets of shape {dims:?} for an output of shape {given:?}: one class is needed for each place of it"
+            );
+            return Err(Error::new(Code::DataMismatch, what));
+        }
+    };
+    let logits = rows(logits, images, labels.len())?;
+    let known: Vec<u32> = labels.iter().filter(|c| **c != IGNORED).map(|c| u32::from(*c)).collect();
+    if !known.is_empty() {
+        check_labels(&known, known.len(), channels)?;
+    }
+    let scale = -1.0 / counted(labels).max(1) as f32;
+    let count = labels.len();
+    let weights = labels.iter().map(|c| if *c == IGNORED { 0.0 } else { scale }).collect();
+    let weights = Tensor::<2>::from_data(TensorData::new(weights, [count, 1]), device.inner());
+    let places = labels.iter().map(|c| if *c == IGNORED { 0 } else { i64::from(*c) }).collect::<Vec<i64>>();
+    let places = Tensor::<2, Int>::from_data(TensorData::new(places, [count, 1]), device.inner());
+    let shares = activation::log_softmax(logits, 1);
+    let own = (shares.clone().gather(1, places) * weights.clone()).sum();
+    if smoothing == 0.0 {
+        return Ok(own);
+    }
+    let all = (shares.mean_dim(1) * weights).sum();
+    Ok(own.mul_scalar(1.0 - smoothing) + all.mul_scalar(smoothing))
+}
+
 /// `T^2 * KL(softmax(theirs / T) || softmax(own / T))`, averaged over images and positions.
 fn divergence(own: DeviceTensor, theirs: DeviceTensor, images: usize, temperature: f32) -> Result<Tensor<1>> {
     let (dims, other) = (own.dims(), theirs.dims());
@@ -164,15 +199,18 @@ fn divergence(own: DeviceTensor, theirs: DeviceTensor, images: usize, temperatur
     Ok(sum.mul_scalar(f64::from(temperature).powi(2) / positions.max(1) as f64))
 }
 
-/// The mean squared difference of each output, summed over the outputs.
-fn squared(own: Vec<DeviceTensor>, wanted: Vec<DeviceTensor>) -> Result<Tensor<1>> {
+/// The mean squared or absolute difference of each output, summed over the outputs.
+fn apart(own: Vec<DeviceTensor>, wanted: Vec<DeviceTensor>, how: Loss) -> Result<Tensor<1>> {
     let mut sum: Option<Tensor<1>> = None;
     for (own, wanted) in own.into_iter().zip(wanted) {
         let (dims, other) = (own.dims(), wanted.dims());
         if dims != other {
             return Err(unlike(&dims, &other));
         }
-        let one: Tensor<1> = by_rank!(own.rank(), D => Ok((own.float::<D>()? - wanted.float::<D>()?).square().mean()))?;
+        let one: Tensor<1> = by_rank!(own.rank(), D => {
+            let apart = own.float::<D>()? - wanted.float::<D>()?;
+            Ok(if how == Loss::Absolute { apart.abs().mean() } else { apart.square().mean() })
+        })?;
         sum = Some(sum.map_or(one.clone(), |s| s + one));
     }
     sum.ok_or_else(|| Error::new(Code::BadNode, "the model has no output of real numbers"))
@@ -198,7 +236,7 @@ mod tests {
 
     fn loss(loss: Loss, own: &[usize], taught: Option<&[f32]>, target: Option<Target>) -> Result<f64> {
         let input = HostTensor::f32(vec![own[0], 1], vec![0.0; own[0]]).unwrap();
-        let lesson = Lesson { input, target, answers: Vec::new() };
+        let lesson = Lesson { input, target, ahead: Vec::new(), moved: Vec::new() };
         let taught = taught.map(|t| vec![on(own, t)]);
         let one = loss.of(vec![on(own, &LOGITS)], taught, &lesson, &Device::cpu())?;
         Ok(f64::from(crate::block_on(DeviceTensor::from(one).download()).unwrap().as_f32().unwrap()[0]))

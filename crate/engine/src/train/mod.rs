@@ -1,5 +1,6 @@
 //! Training: forward with the statistics of the batch, backward, and a step of the optimiser.
 
+mod ahead;
 mod checkpoint;
 mod clip;
 mod gates;
@@ -8,10 +9,15 @@ mod loss;
 mod optimizer;
 mod parameters;
 mod penalty;
+mod pixels;
+mod prefix;
+#[cfg(test)]
+mod proof;
 mod schedule;
 mod teacher;
 
 use crate::batch::{Control, Ended, Labelled};
+use crate::data;
 use crate::device::Device;
 use crate::ops::Mode;
 use crate::run::{Network, Slot};
@@ -31,6 +37,7 @@ pub(crate) use loss::mean_cross_entropy;
 pub use optimizer::Optimizer;
 pub(crate) use parameters::write;
 pub use penalty::Pull;
+pub use prefix::Resting;
 pub use schedule::Schedule;
 
 /// Makes seeds of neighbouring steps far apart: the odd number nearest to 2^64 over the golden ratio.
@@ -126,6 +133,10 @@ pub struct Trainer {
     steps: usize,
     unread: Vec<Tensor<1>>,
     gates: Vec<gates::Gate>,
+    /// What comes before the first parameter that moves, where that is known to rest.
+    prefix: Option<prefix::Prefix>,
+    /// Images that lie on the device.
+    pixels: Option<pixels::DevicePixels>,
     /// What factors of penalties are multiplied by.
     strength: f32,
 }
@@ -176,6 +187,8 @@ impl Trainer {
             steps: 0,
             unread: Vec::new(),
             gates: Vec::new(),
+            prefix: None,
+            pixels: None,
             strength: 1.0,
         })
     }
@@ -189,13 +202,22 @@ impl Trainer {
         Ok(())
     }
 
-    /// Asks the teacher ahead of time. The images of all calls, in their order, are what [`Lesson::answers`] counts.
+    /// Asks the teacher ahead of time. The images of all calls, in their order, are what [`Lesson::ahead`] counts.
     ///
     /// # Errors
     /// When there is no teacher, or the images do not fit it.
     pub fn ask_ahead(&mut self, input: &HostTensor) -> Result<()> {
         let teacher = self.teacher.as_mut();
         teacher.ok_or_else(|| Error::new(Code::Usage, "there is no uncut model to ask: name it"))?.answer_ahead(input)
+    }
+
+    /// Puts all images of a data set on the device, where [`Lesson::moved`] finds them.
+    ///
+    /// # Errors
+    /// When they are no bytes, or the normalisation does not fit them.
+    pub fn keep_images(&mut self, data: &data::Dataset, normalization: &data::Normalization) -> Result<()> {
+        self.pixels = Some(pixels::DevicePixels::new(data, normalization, self.network.device().inner())?);
+        Ok(())
     }
 
     /// The graph that is trained.
@@ -232,13 +254,13 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn learn(&mut self, parts: Vec<Lesson>) -> Result<()> {
-        let images: usize = parts.iter().map(Lesson::images).sum();
+        let weight: f64 = parts.iter().map(Lesson::weight).sum();
         let draw = self.settings.seed.wrapping_add((self.steps as u64).wrapping_mul(SPREAD));
         self.network.device().inner().seed(draw);
         let mut gradients: Vec<Option<DeviceTensor>> = vec![None; self.parameters.len() + self.gates.len()];
         let mut losses = Vec::with_capacity(parts.len());
         for part in parts {
-            let share = part.images() as f64 / images.max(1) as f64;
+            let share = part.weight() / weight.max(1.0);
             losses.push(self.add_gradients(part, share, &mut gradients)?);
         }
         let rate = self.rate();
@@ -270,16 +292,17 @@ impl Trainer {
         for p in &self.parameters {
             put(&mut constants, p.slot, Some(p.tensor.clone()));
         }
-        let (mut losses, mut images) = (Vec::new(), 0);
+        let (mut losses, mut weight) = (Vec::new(), 0.0);
         for lesson in lessons {
             let lesson = lesson?;
-            let taught = self.teacher.as_mut().map(|t| t.answers(&lesson)).transpose()?;
-            let inputs = vec![(self.network.only_input()?, Value::from(lesson.input.clone()))];
+            let input = self.input(&lesson)?;
+            let taught = self.teacher.as_mut().map(|t| t.answers(&lesson, &input)).transpose()?;
+            let inputs = vec![(self.network.only_input()?, input)];
             let outputs = self.network.forward(inputs, &constants, &mut Mode::Infer)?;
             let outputs = teacher::real(outputs, self.network.device())?;
             let loss = self.settings.loss.of(outputs, taught, &lesson, self.network.device())?;
-            losses.push(loss.mul_scalar(lesson.images() as f64));
-            images += lesson.images();
+            losses.push(loss.mul_scalar(lesson.weight()));
+            weight += lesson.weight();
             if on_batch().await != Control::Continue {
                 return Err(Error::new(Code::Cancelled, "the look at the validation images was cancelled"));
             }
@@ -289,17 +312,17 @@ impl Trainer {
         }
         let sum = DeviceTensor::from(Tensor::cat(losses, 0).sum()).download().await?;
         let sum = sum.as_f32().and_then(|s| s.first().copied()).unwrap_or(f32::NAN);
-        Ok(f64::from(sum) / images as f64)
+        Ok(f64::from(sum) / weight.max(1.0))
     }
 
     /// Forward and backward of a part; its share of the loss.
     fn add_gradients(&mut self, part: Lesson, share: f64, sums: &mut [Option<DeviceTensor>]) -> Result<Tensor<1>> {
-        let taught = self.teacher.as_mut().map(|t| t.answers(&part)).transpose()?;
+        let input = self.input(&part)?;
+        let taught = self.teacher.as_mut().map(|t| t.answers(&part, &input)).transpose()?;
         let leaves = self.leaves()?;
         let gates = self.multiply_by_gates(&leaves)?;
-        let inputs = vec![(self.network.only_input()?, Value::from(part.input.clone()))];
         let mut mode = if self.settings.frozen_statistics { Mode::Frozen } else { Mode::Train(Vec::new()) };
-        let outputs = self.network.forward(inputs, &self.constants, &mut mode)?;
+        let outputs = self.forward(&part, input, &mut mode)?;
         let outputs = teacher::real(outputs, self.network.device())?;
         let loss = self.settings.loss.of(outputs, taught, &part, self.network.device())?.mul_scalar(share);
         let mut gradients = loss.backward();
@@ -320,6 +343,15 @@ impl Trainer {
             self.move_statistics(statistics)?;
         }
         Ok(loss.inner())
+    }
+
+    /// The input of a lesson, which both networks read.
+    fn input(&self, lesson: &Lesson) -> Result<Value> {
+        match (&self.pixels, lesson.moved.is_empty()) {
+            (_, true) => Ok(lesson.input.clone().into()),
+            (Some(pixels), false) => Ok(pixels.gather(&lesson.moved)?.into()),
+            (None, false) => Err(Error::new(Code::Usage, "there are no images on the device: put them there first")),
+        }
     }
 
     /// Gives every parameter that moves a fresh place in the autodiff graph.

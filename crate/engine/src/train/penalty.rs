@@ -132,6 +132,7 @@ impl Trainer {
     /// From the next step on the parameters that are named neither move nor cost a backward pass, and all others move.
     pub fn freeze(&mut self, frozen: impl Fn(&str) -> bool) {
         self.parameters.iter_mut().for_each(|p| p.frozen = frozen(&p.name));
+        self.prefix = None;
     }
 
     /// Whether steps take the running statistics as they are instead of those of the batch.

@@ -240,3 +240,31 @@ fn every_cut_and_every_flipped_byte_gives_an_answer() {
         }
     }
 }
+
+#[test]
+fn targets_are_numbers_or_classes_of_places() {
+    let with = |array: Vec<u8>| from_npz([("images", images()), ("targets", array)]);
+    let floats: Vec<u8> = [0.5_f32, -1.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let read = with(npy("<f4", false, "(2,)", &floats)).unwrap();
+    assert_eq!(read.targets(), Some(&Targets::Values { dims: vec![], values: vec![0.5, -1.0] }));
+    for (kind, bytes) in [("|u1", 1), ("<i2", 2), ("<i8", 8)] {
+        let read = with(npy(kind, false, "(2, 1, 2)", &little(&[0, 255, 7, 254], bytes))).unwrap();
+        assert_eq!(read.targets(), Some(&Targets::Places { dims: vec![1, 2], classes: vec![0, 255, 7, 254] }));
+    }
+    let nan: Vec<u8> = [0.5_f32, f32::NAN].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let wrong = [
+        npy("<f4", false, "(2,)", &nan),
+        npy("<i8", false, "(2,)", &little(&[1, 0], 8)),
+        npy("<i8", false, "(2, 1)", &little(&[1, 0], 8)),
+        npy("<i2", false, "(2, 1, 2)", &little(&[0, 256, 7, 1], 2)),
+        npy("<i2", false, "(2, 1, 2)", &little(&[0, -100, 7, 1], 2)),
+        npy("|u1", false, "(1, 2, 2)", &[0; 4]),
+        npy("|S1", false, "(2,)", b"ab"),
+    ];
+    for array in wrong {
+        assert_eq!(with(array).unwrap_err().code(), Code::BadData);
+    }
+    let both =
+        [("images", images()), ("targets", npy("<f4", false, "(2,)", &floats)), ("labels", b"no array".to_vec())];
+    assert_eq!(from_npz(both).unwrap().labels(), None, "labels beside targets are not read");
+}

@@ -118,3 +118,36 @@ fn counts_that_do_not_fit_are_refused() {
     let unnamed = make(vec![0; 6], &[0, 41], 2, &[]).unwrap();
     assert_eq!((unnamed.class_count(), unnamed.class_name(41)), (42, "41".into()));
 }
+
+#[test]
+fn what_images_ask_for_follows_them() {
+    // Every pixel is its own class, so that the two can be compared after any move.
+    let pixels: Vec<u8> = (0..6 * 5 * 4).map(|v| (v * 7 % 200 + 1) as u8).collect();
+    let places = npy("|u1", false, "(6, 5, 4)", &pixels);
+    let data = from_npz([("images", npy("|u1", false, "(6, 5, 4)", &pixels)), ("targets", places)]).unwrap();
+    let augment = Augment { padding: 3, flip: true, cutout: 0, seed: 2, epoch: 4 };
+    let all: Vec<u32> = (0..6).collect();
+    let moved = data.gather(&all, &Normalization::none(), Some(augment)).unwrap();
+    let Some(Targets::Places { dims, classes }) = moved.targets else { panic!() };
+    let seen: Vec<u8> =
+        moved.images.iter().map(|v| (v * 255.0).round() as u8).map(|v| if v == 0 { 255 } else { v }).collect();
+    assert_eq!((dims, &classes), (vec![5, 4], &seen));
+    assert!(classes != pixels && classes.contains(&255));
+    let still = data.gather(&[4], &Normalization::none(), None).unwrap().targets;
+    assert_eq!(still, Some(Targets::Places { dims: vec![5, 4], classes: pixels[80..100].to_vec() }));
+
+    let numbers = |shape: &str, count: usize| {
+        let floats: Vec<u8> = (0..count).flat_map(|v| (v as f32).to_le_bytes()).collect();
+        let array = npy("<f4", false, shape, &floats);
+        from_npz([("images", npy("|u1", false, "(6, 5, 4)", &pixels)), ("targets", array)]).unwrap()
+    };
+    let flip = Augment { padding: 0, ..augment };
+    let planes = numbers("(6, 1, 5, 4)", 120).gather(&all, &Normalization::none(), Some(flip)).unwrap();
+    let Some(Targets::Values { values, .. }) = planes.targets else { panic!() };
+    let rows = |v: &[f32]| v.chunks(4).map(|r| r[0] < r[3]).collect::<Vec<_>>();
+    assert!(rows(&values).contains(&true) && rows(&values).contains(&false), "some images are mirrored");
+    let refused = numbers("(6, 1, 5, 4)", 120).gather(&all, &Normalization::none(), Some(augment));
+    assert_eq!(refused.unwrap_err().code(), Code::Usage);
+    let whole = numbers("(6, 2)", 12).gather(&[5], &Normalization::none(), Some(augment)).unwrap().targets;
+    assert_eq!(whole, Some(Targets::Values { dims: vec![2], values: vec![10.0, 11.0] }));
+}
