@@ -195,7 +195,10 @@ export interface DataSummary {
   name: string;
   images: number;
   classes: string[];
+  /** Whether every image has a class. */
   labelled: boolean;
+  /** Whether images ask for numbers, or for a class of each place, instead. */
+  targets: boolean;
   split: { train: number; validation: number; test: number };
   normalize: Normalize;
   thumbnails: Thumbnail[];

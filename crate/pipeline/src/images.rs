@@ -149,6 +149,7 @@ impl Images {
             images: d.len(),
             classes: (0..d.class_count() as u32).map(|label| d.class_name(label)).collect(),
             labelled: d.labels().is_some(),
+            targets: d.targets().is_some(),
             split: SplitSummary {
                 train: self.split.train.len(),
                 validation: self.split.validation.len(),

@@ -44,6 +44,9 @@ pub struct Rules {
     /// Patterns of names of parameters that stay as they are; `prefix` stands for all before the first node that the cut changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
+    /// Whether convolutions with a bias and no normalisation learn a scale a channel besides, which is multiplied in at the end.
+    #[serde(skip_serializing_if = "usual")]
+    pub affine: bool,
     /// Batches that make one step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accumulate: Option<usize>,
@@ -296,6 +299,20 @@ mod tests {
         assert_eq!(settings, want);
         assert!(options.rules.augments(Augmentation::Cutout) && !options.rules.augments(Augmentation::Flip));
         assert_eq!(read(&serde_json::to_string(&options).unwrap()).unwrap(), options);
+    }
+
+    #[test]
+    fn every_schedule_is_what_its_word_says() {
+        let of = |schedule, warmup| {
+            let rules = Rules { schedule, warmup, ..Rules::default() };
+            rules.settings(LossKind::CrossEntropy, 0.1, 0, 90).schedule
+        };
+        assert_eq!(of(ScheduleKind::Constant, None), Schedule::Step { warmup: 0, every: usize::MAX, factor: 1.0 });
+        assert_eq!(of(ScheduleKind::Constant, Some(0.5)).factor(8), 0.2, "warm-up of 45 steps");
+        assert_eq!(of(ScheduleKind::Step, None), Schedule::Step { warmup: 9, every: 27, factor: 0.1 });
+        assert_eq!(of(ScheduleKind::Cosine, None), Schedule::Cosine { warmup: 9, total: 90 });
+        assert_eq!(of(ScheduleKind::OneCycle, None), Schedule::OneCycle { rise: 27, total: 90 });
+        assert_eq!(of(ScheduleKind::Triangular, Some(0.2)), Schedule::Triangular { peak: 18, total: 90 });
     }
 
     #[test]

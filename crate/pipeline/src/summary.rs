@@ -189,6 +189,8 @@ pub struct DataSummary {
     pub classes: Vec<String>,
     /// Whether every image has a class.
     pub labelled: bool,
+    /// Whether images ask for numbers, or for a class of each place, instead.
+    pub targets: bool,
     /// Which are for what.
     pub split: SplitSummary,
     /// The normalisation, by its shortest name.

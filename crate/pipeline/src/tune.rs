@@ -167,6 +167,7 @@ impl Session {
             trainer.learn_from(uncut)?;
         }
         let resting = self.rest(&mut trainer, &options.rules)?;
+        ahead::scale(&mut trainer, &options.rules)?;
         if let Some(state) = &from.state {
             trainer.restore(state)?;
         }

@@ -94,6 +94,35 @@ fn what_the_data_hold_decides_what_is_learnt() {
 }
 
 #[test]
+fn batches_that_make_one_step_are_one_batch() {
+    let loss = |batch, accumulate| {
+        let mut session = places(0.2);
+        let rules = Rules { accumulate: Some(accumulate), ..Rules::default() };
+        let options = TuneOptions { epochs: 2, learning_rate: 0.1, batch, rules, ..TuneOptions::default() };
+        let told = block_on(session.tune(&options, &clock())).unwrap();
+        (told.steps, block_on(session.evaluate(Which::Tuned, None, &clock())).unwrap().loss)
+    };
+    let ((steps, whole), (same, parts), (more, each)) = (loss(12, 1), loss(4, 3), loss(4, 1));
+    assert_eq!((steps, more), (same, 3 * steps));
+    assert!((whole - parts).abs() < 1e-6 && (whole - each).abs() > 1e-4, "{whole} {parts} {each}");
+}
+
+#[test]
+fn folded_models_learn_scales_that_are_multiplied_in() {
+    let learnt = |affine| {
+        let mut session = places(0.2);
+        tuned(&mut session, Rules { affine, ..Rules::default() }).unwrap();
+        let [before, after] =
+            [Which::Original, Which::Tuned].map(|w| block_on(session.evaluate(w, None, &clock())).unwrap().loss);
+        assert!(after < before, "{before} {after}");
+        after
+    };
+    assert!((learnt(true) - learnt(false)).abs() > 1e-5);
+    let refused = tuned(&mut numbers(0.2), Rules { affine: true, ..Rules::default() });
+    assert_eq!(refused.unwrap_err().code(), Code::Usage, "there is no convolution");
+}
+
+#[test]
 fn nodes_before_the_cut_rest_and_run_once_where_images_stay() {
     let mut session = Session::new();
     let sample = Bytes::from_static(include_bytes!("../assets/sample.onnx"));

@@ -141,7 +141,7 @@ export function DataStep() {
               <Picture key={index} picture={picture} />
             ))}
           </ul>
-          {data.labelled ? <Split split={data.split} /> : <p class="hint">{text.data.unlabelled}</p>}
+          {data.labelled || data.targets ? <Split split={data.split} /> : <p class="hint">{text.data.unlabelled}</p>}
         </>
       )}
       <div class="actions data-actions">

@@ -66,7 +66,7 @@ function label(rows: readonly Which[], missing: number): string {
 
 export function EvaluateStep() {
   const data = store.data.value;
-  const ready = data?.labelled === true;
+  const ready = data !== undefined && (data.labelled || data.targets);
   const rows = candidates();
   const missing = rows.filter((which) => !store.evaluations.value[which]).length;
   const running = store.task.value?.name === 'evaluate';

@@ -155,7 +155,10 @@ function Body(props: { running: boolean }) {
 
 export function TuneStep() {
   const together = store.settings.value.together !== null;
-  const ready = store.data.value?.labelled === true && (together || store.cut.value !== undefined);
+  const data = store.data.value;
+  // Methods that prune and train together learn classes of images.
+  const teaches = data !== undefined && (data.labelled || (data.targets && !together));
+  const ready = teaches && (together || store.cut.value !== undefined);
   const state = store.tune.value;
   const running = store.task.value?.name === 'tune' || store.task.value?.name === 'train';
   const progress = store.tuneProgress.value;
@@ -168,7 +171,7 @@ export function TuneStep() {
       note={!ready ? text.tune.needs : note ? text.tune.done(format.exactly(steps || 0), format.seconds(progress.seconds)) : undefined}
     >
       {ready && <Body running={running} />}
-      {!ready && store.data.value?.labelled && <Way />}
+      {!ready && teaches && <Way />}
     </Step>
   );
 }

@@ -94,6 +94,9 @@ pub struct Tune {
     /// --original). Nodes before all that learn run without gradients and, with --augment none, once.
     #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
     pub freeze: Vec<String>,
+    /// Of a model with folded normalisations: let convolutions learn a scale a channel, which is multiplied in at the end.
+    #[arg(long)]
+    pub affine: bool,
     /// Batches that make one step.
     #[arg(long, value_name = "N")]
     pub accumulate: Option<usize>,

@@ -103,6 +103,7 @@ fn rules(args: &Tune) -> Rules {
         augmentation: args.augment.clone().map(|a| a.0),
         batch_norm: args.batch_norm,
         freeze: args.freeze.clone(),
+        affine: args.affine,
         accumulate: args.accumulate,
         loss: args.loss,
         temperature: args.temperature,

@@ -63,7 +63,8 @@ impl Lesson {
         }
     }
 
-    /// Mixes every picture with another of the batch, all by one share, and the labels or numbers alike: mixup. Depends on nothing but seed and step.
+    /// Mixes every picture with another of the batch, all by one share, and the labels or numbers alike: mixup. Depends on nothing
+    /// but seed and step.
     #[must_use]
     pub fn mixed(mut self, seed: u64, step: u64) -> Self {
         let mut random = SplitMix64::keyed(&[STREAM, seed, step]);

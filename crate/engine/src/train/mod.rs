@@ -235,6 +235,11 @@ impl Trainer {
         self.parameters.iter().map(|p| p.name.as_str())
     }
 
+    /// Names of those of them that are not frozen.
+    pub fn moving(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().filter(|p| !p.frozen).map(|p| p.name.as_str())
+    }
+
     /// The learning rate of the next step.
     pub fn rate(&self) -> f64 {
         self.settings.rate * self.settings.schedule.factor(self.steps)
@@ -289,8 +294,8 @@ impl Trainer {
         mut on_batch: impl AsyncFnMut() -> Control,
     ) -> Result<f64> {
         let mut constants = self.constants.clone();
-        for p in &self.parameters {
-            put(&mut constants, p.slot, Some(p.tensor.clone()));
+        for (at, p) in self.parameters.iter().enumerate() {
+            put(&mut constants, p.slot, self.gated(at)?);
         }
         let (mut losses, mut weight) = (Vec::new(), 0.0);
         for lesson in lessons {

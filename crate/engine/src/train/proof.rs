@@ -45,6 +45,10 @@ fn four_steps(model: &Model, loss: Loss, parts: impl Fn() -> Vec<Lesson>) -> Vec
     let settings = Settings { optimizer, rate: 0.1, loss, ..Settings::default() };
     let mut trainer = Trainer::new(model, &Device::cpu(), settings).unwrap();
     (0..4).for_each(|_| trainer.learn(parts()).unwrap());
+    losses_and_parameters(&mut trainer)
+}
+
+fn losses_and_parameters(trainer: &mut Trainer) -> Vec<f32> {
     let mut out = block_on(trainer.losses()).unwrap();
     let tensors = block_on(trainer.tensors()).unwrap();
     for (name, most) in [("b", 3), ("w", 5)] {
@@ -96,6 +100,36 @@ fn classes_of_places_are_learnt_as_in_pytorch() {
         -0.020014033192220088,
     ];
     near(&of(0.1), &smoothed);
+}
+
+#[test]
+fn a_scale_that_is_put_in_again_is_learnt_as_in_pytorch_and_folds_back() {
+    let model = model(PLACES, 27);
+    let optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 };
+    let settings = Settings { optimizer, rate: 0.1, ..Settings::default() };
+    let mut trainer = Trainer::new(&model, &Device::cpu(), settings.clone()).unwrap();
+    let scales = vec![("w".to_owned(), 0), ("b".to_owned(), 0)];
+    trainer.open_gates(&[GateSite { name: "w".into(), channels: 3, scales }]).unwrap();
+    (0..4).for_each(|_| trainer.learn(vec![lesson(places())]).unwrap());
+    let want = [
+        1.5463736165866813,
+        1.4227181887658262,
+        1.2873932272950335,
+        1.1634742908525164,
+        -0.2928955435512594,
+        0.1543166967567279,
+        -0.17854375584443302,
+        -0.34741542005448817,
+        0.08188300888502373,
+        -0.15219439701649265,
+        0.33227181691220975,
+        -0.01642135373772258,
+    ];
+    near(&losses_and_parameters(&mut trainer), &want);
+    let judged = |t: &mut Trainer| block_on(t.judge([Ok(lesson(places()))], async || Control::Continue)).unwrap();
+    let folded = block_on(trainer.to_model(&model)).unwrap();
+    let after = judged(&mut Trainer::new(&folded, &Device::cpu(), settings).unwrap());
+    assert!((judged(&mut trainer) - after).abs() < 1e-6 && after < 1.1634742908525164);
 }
 
 #[test]

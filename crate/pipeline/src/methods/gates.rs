@@ -82,6 +82,22 @@ fn site(graph: &Graph, layers: &[&Layer]) -> Option<GateSite> {
     Some(GateSite { name, channels, scales })
 }
 
+/// Sites on convolutions with a bias of their own and nothing that normalises after them, as is left of one with a normalisation that
+/// was folded: a scale a channel beside the bias is what that trained.
+pub(crate) fn affines(graph: &Graph, moving: &HashSet<String>) -> Vec<GateSite> {
+    let all: Vec<Layer> = layers(graph);
+    let mut out: Vec<GateSite> = Vec::new();
+    for layer in all.iter().filter(|l| graph.nodes[l.node].op_type.contains("Conv") && l.norm.is_none()) {
+        let own: Vec<&Layer> = all.iter().filter(|l| l.weight == layer.weight).collect();
+        let Some(site) = site(graph, &own).filter(|s| s.scales.len() > 1) else { continue };
+        let taken = |name: &String| out.iter().flat_map(|s| &s.scales).any(|(n, _)| n == name);
+        if site.scales.iter().all(|(name, _)| moving.contains(name) && !taken(name)) {
+            out.push(site);
+        }
+    }
+    out
+}
+
 /// What is added to the layer's product, by itself or by sums up to its output.
 fn biases(graph: &Graph, layer: &Layer) -> Vec<ValueId> {
     let node = &graph.nodes[layer.node];

@@ -15,6 +15,8 @@ mod soft;
 mod tests;
 mod uncut;
 
+pub(crate) use gates::affines;
+
 pub use preset::{Course, Method, PRESETS, Phase, PruneTrainOptions};
 pub use recipe::PruneTrainRecipe;
 pub(crate) use run::Place;

@@ -3,6 +3,7 @@
 use super::{LOOK, Run};
 use crate::host::Host;
 use crate::memory;
+use crate::methods::affines;
 use crate::rules::{Augmentation, LossKind, Rules};
 use crate::session::Session;
 use crate::summary::RestingSummary;
@@ -53,6 +54,19 @@ impl Session {
     fn train_images(&self) -> u64 {
         self.images().map_or(0, |i| i.split.train.len() as u64)
     }
+}
+
+/// Puts scales on what a folded normalisation left, where the rules say so.
+pub(super) fn scale(trainer: &mut Trainer, rules: &Rules) -> Result<()> {
+    if !rules.affine {
+        return Ok(());
+    }
+    let sites = affines(trainer.graph(), &trainer.moving().map(str::to_owned).collect());
+    if sites.is_empty() {
+        let what = "no convolution has a bias and no normalisation, so there is nothing to scale: leave affine out";
+        return Err(Error::new(Code::Usage, what));
+    }
+    trainer.open_gates(&sites)
 }
 
 /// Whether two tensors hold the same numbers to the last bit.
