@@ -66,9 +66,15 @@ def limited(ctx, path):
 
 def latency(ctx, path):
     out, report = ctx.scratch / "ms.onnx", ctx.scratch / "ms.json"
-    ctx.run("prune", path, "-o", out, "--ms", "1000", "--device", "cpu", "--report", report, code=None)
-    whole = json.loads(report.read_text())["achieved"]["got"]
-    ctx.run("prune", path, "-o", out, "--ms", f"{0.6 * whole:.6f}", "--device", "cpu", "--report", report)
+    cut = lambda ms, **code: ctx.run("prune", path, "-o", out, "--ms", ms, "--device", "cpu", "--report", report, **code)
+    for _ in range(4):
+        cut("1000", code=None)
+        whole = json.loads(report.read_text())["achieved"]["got"]
+        done = cut(f"{0.6 * whole:.6f}", code=None)
+        # A machine that is busier the second time takes longer than all channels took the first time: then once more.
+        if "plan.unreachable" not in done.stderr:
+            break
+    assert done.returncode == 0, done.stderr
     said = json.loads(report.read_text())
     got = said["achieved"]["got"]
     assert got <= 0.6 * whole and said["recipe"]["cut"]["target"]["latency"]["table"]["layers"], got

@@ -1,6 +1,9 @@
 //! The gradient by the input where strides leave gaps, and transposed convolutions with strides: a block of channels by
 //! columns a stride apart in each invocation, so that all of them meet the same taps.
 
+// What becomes a kernel for the GPU knows the remainder only.
+#![allow(clippy::manual_is_multiple_of)]
+
 use super::correlate::Sizes;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
