@@ -1,5 +1,5 @@
 import type { Page } from '@playwright/test';
-import { colourZip, smallModel } from './files.js';
+import { colourZip, colours, smallModel, zip } from './files.js';
 import { Lopper, expect, test } from './page.js';
 
 /** How many points the curve of the kept run has; 0 where nothing is kept. */
@@ -81,6 +81,25 @@ test('tick-tock whose tab was killed in the middle ends where it would have', as
   expect(Math.abs(broken - whole)).toBeLessThanOrEqual(0.5);
   const model = await third.download(third.button(/^Download the model/));
   expect(model.bytes.length).toBeGreaterThan(1000);
+});
+
+test('images without labels repair and teach a cut model, too', async ({ lopper, page }) => {
+  const flat = colours(20).map(({ name, bytes }) => ({ name: name.replace('/', '-'), bytes }));
+  await lopper.drop(smallModel(), { name: 'flat.zip', bytes: zip(flat) });
+  await expect(lopper.step('Data')).toContainText('80 images');
+  await expect(lopper.step('Data')).toContainText('These images have no labels');
+  await lopper.button(/^Cut 50/).click();
+  await expect(lopper.step('Proof')).toContainText('The cut model equals');
+  const tune = lopper.step('Fine-tune');
+  await expect(tune).toContainText('learns to answer as the uncut one does');
+  await expect(tune.getByRole('radio', { name: 'Labels only' })).toHaveCount(0);
+  await page.getByLabel('Re-fit layers').check();
+  await page.getByLabel('Epochs').fill('2');
+  await lopper.button('Fine-tune').click();
+  await expect(tune).toContainText(/\d+ steps in/, { timeout: 200_000 });
+  await expect(tune.getByRole('table')).toContainText('not measured');
+  await expect(lopper.button(/^Download the model/)).toBeEnabled();
+  expect(lopper.complaints).toEqual([]);
 });
 
 test('a fine-tune goes on in another tab once its images are there again', async ({ lopper, page }) => {

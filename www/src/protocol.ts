@@ -317,9 +317,12 @@ export interface Layout {
   arrows: [x: number, y: number][][];
 }
 
-/** How single groups bear cuts. `error` is the largest difference of the output, as a share of its largest number. */
+/**
+ * How single groups bear cuts. `outputs` is the root mean square of what the output moves on the images, as a share of its own; `random`
+ * the largest difference on random input, as a share of the largest number.
+ */
 export interface Sensitivity {
-  measure: 'accuracy' | 'error';
+  measure: 'accuracy' | 'outputs' | 'random';
   baseline: number;
   groups: { name: string; channels: number; points: { ratio: number; kept: number; value: number }[] }[];
 }

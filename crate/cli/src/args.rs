@@ -297,8 +297,8 @@ pub struct Run {
 pub struct Sensitivity {
     /// ONNX file.
     pub model: PathBuf,
-    /// How to score. Images with their classes (--data) also judge what is left; without them the error of the output on random
-    /// input counts. Criteria that look at images take half of them.
+    /// How to score. Images with their classes (--data) also judge what is left; images without classes by how far the output moves on
+    /// them; without images it is random input. Criteria that look at images take half of them.
     #[command(flatten)]
     pub measure: Measure,
     /// Shares of the channels of one group that go.

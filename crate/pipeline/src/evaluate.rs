@@ -112,7 +112,7 @@ impl<H: Host> Judge<'_, H> {
 }
 
 /// The batch that the model's input fixes, if it does.
-fn fixed_batch(network: &Network) -> Option<usize> {
+pub(crate) fn fixed_batch(network: &Network) -> Option<usize> {
     let input = network.graph().inputs.first()?;
     network.graph().values[*input].shape.as_ref()?.first()?.length().filter(|n| *n > 0)
 }

@@ -68,7 +68,7 @@ pub use predictions::{Compared, Comparison, Confusion, Said};
 pub use rules::{Augmentation, BatchNorm, Decay, LossKind, OptimizerKind, Rules, ScheduleKind};
 pub use sample_model::train as train_sample;
 pub use scores::{GroupScores, WeightScores};
-pub use sensitivity::{GroupSensitivity, Point, Sensitivity, SensitivityOptions};
+pub use sensitivity::{GroupSensitivity, Measure, Point, Sensitivity, SensitivityOptions};
 pub use session::{Session, copy, from_text};
 pub use summary::{CutSummary, DataSummary, DeviceInfo, Estimate, EvaluationSummary, GroupChange, GroupSummary};
 pub use summary::{

@@ -1,18 +1,23 @@
 //! How much each group matters: a model is cut in one group at a time, and judged.
 
 use crate::cutting::agreement;
-use crate::evaluate::{Judge, spread};
+use crate::evaluate::{Judge, fixed_batch, spread};
 use crate::host::{Host, Progress};
 use crate::session::Session;
 use lopper_core::cut::cut;
 use lopper_core::onnx::Model;
 use lopper_core::plan::{PlanOptions, Scope, Target};
 use lopper_core::{Code, Error, Result};
+use lopper_engine::{HostTensor, Network};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Halvings of the largest drop while ratios are solved for.
 const HALVINGS: usize = 30;
+/// What the uncut model says is kept: so many numbers at most, and fewer images where an output is large.
+const KEPT_NUMBERS: usize = 16 << 20;
+/// Images without classes in a batch, where the model leaves that open.
+const UNLABELLED_BATCH: usize = 16;
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +39,7 @@ pub struct Point {
     pub ratio: f64,
     /// Channels that stay.
     pub kept: usize,
-    /// Share of right answers, or error of the output.
+    /// As the [`Measure`] says.
     pub value: f64,
 }
 
@@ -49,11 +54,23 @@ pub struct GroupSensitivity {
     pub points: Vec<Point>,
 }
 
+/// What a cut model is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measure {
+    /// Share of right answers on the test images, 0 to 1.
+    Accuracy,
+    /// Root mean square of what the first output moves on the test images, divided by that of the output itself.
+    Outputs,
+    /// Largest difference of an output on random input, divided by its largest number.
+    Random,
+}
+
 /// How every group bears cuts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sensitivity {
-    /// `accuracy`: share of right answers. `error`: largest difference of the output, divided by its largest number.
-    pub measure: &'static str,
+    /// What the values are.
+    pub measure: Measure,
     /// Of the uncut model.
     pub baseline: f64,
     /// Groups that can be cut, in graph order.
@@ -61,9 +78,9 @@ pub struct Sensitivity {
 }
 
 impl Session {
-    /// Cuts one group at a time and judges what is left: by the test images if they have classes, else by how far the output
-    /// moves on random input. The session stays as it is. A criterion that looks at images has to be scored by before, see
-    /// [`Session::score`].
+    /// Cuts one group at a time and judges what is left: by the classes of the test images, without classes by how far the output
+    /// moves on them, without images by how far it moves on random input. The session stays as it is. A criterion that looks at
+    /// images has to be scored by before, see [`Session::score`].
     ///
     /// # Errors
     /// When a ratio is out of range, no group can be cut, the model cannot be run, or with [`Code::Cancelled`].
@@ -76,8 +93,11 @@ impl Session {
             return Err(Error::new(Code::Usage, "give ratios between 0 and 1, such as 0.1,0.3,0.5"));
         }
         let opened = self.opened()?;
-        let labelled = self.images.as_ref().is_some_and(|i| i.dataset.labels().is_some());
-        let baseline = self.judge(&opened.model, options, labelled, host).await?;
+        let bench = self.bench(options, host).await?;
+        let baseline = match &bench {
+            Bench::Classes { .. } => self.judge(&opened.model, options, &bench, host).await?,
+            Bench::Outputs(_) | Bench::Random => 0.0,
+        };
         let names: Vec<(String, usize)> = (opened.channels.groups.iter())
             .filter(|g| g.prunable())
             .map(|g| (g.name.clone(), g.classes.len()))
@@ -90,7 +110,7 @@ impl Session {
                 host.progress(&Progress::Evaluate { done, total });
                 done += 1;
                 if !control.pass(host).await {
-                    return Err(Error::new(Code::Cancelled, "the measurement was cancelled"));
+                    return Err(cancelled());
                 }
                 let alone = alone(&options.plan, &own.name, ratio);
                 let planned = match self.quick_plan(&alone) {
@@ -102,7 +122,7 @@ impl Session {
                     continue;
                 }
                 let smaller = cut(&opened.model, &opened.graph, &opened.channels, planned.removed)?.model;
-                own.points.push(Point { ratio, kept, value: self.judge(&smaller, options, labelled, host).await? });
+                own.points.push(Point { ratio, kept, value: self.judge(&smaller, options, &bench, host).await? });
             }
             if !own.points.is_empty() {
                 groups.push(own);
@@ -114,28 +134,61 @@ impl Session {
                 "no group can be cut: all are pinned, locked or at their floor",
             ));
         }
-        Ok(Sensitivity { measure: if labelled { "accuracy" } else { "error" }, baseline, groups })
+        Ok(Sensitivity { measure: bench.measure(), baseline, groups })
     }
 
-    async fn judge(
-        &self,
-        model: &Model,
-        options: &SensitivityOptions,
-        labelled: bool,
-        host: &impl Host,
-    ) -> Result<f64> {
-        let opened = self.opened()?;
-        if !labelled {
-            return Ok(agreement(&opened.model, model, &[], options.plan.seed).await?.relative);
-        }
-        let images = self.images()?;
+    /// What the images allow to judge by.
+    async fn bench(&self, options: &SensitivityOptions, host: &impl Host) -> Result<Bench> {
+        let Some(images) = &self.images else { return Ok(Bench::Random) };
         let indices = spread(&images.split.test, options.limit);
         if indices.is_empty() {
             return Err(Error::new(Code::BadData, "there is no image to test with: give more images"));
         }
+        if images.dataset.labels().is_some() {
+            return Ok(Bench::Classes { indices });
+        }
+        let network = Network::load(&self.opened()?.model, &self.device)?;
+        let batch = fixed_batch(&network).unwrap_or(UNLABELLED_BATCH);
+        let (mut said, mut numbers) = (Vec::new(), 0);
+        for indices in indices.chunks(batch) {
+            if !self.control().pass(host).await {
+                return Err(cancelled());
+            }
+            let wanted = network.run_single(images.lesson(indices, None)?.input).await?;
+            numbers += wanted.data.to_f32().len();
+            said.push((indices.to_vec(), wanted));
+            if numbers >= KEPT_NUMBERS {
+                break;
+            }
+        }
+        Ok(Bench::Outputs(said))
+    }
+
+    async fn judge(&self, model: &Model, options: &SensitivityOptions, bench: &Bench, host: &impl Host) -> Result<f64> {
         let control = self.control();
-        let judge = Judge { images, device: &self.device, control: &control, host };
-        Ok(judge.run(model, &indices, |_| ()).await?.0.top1())
+        match bench {
+            Bench::Random => Ok(agreement(&self.opened()?.model, model, &[], options.plan.seed).await?.relative),
+            Bench::Classes { indices } => {
+                let judge = Judge { images: self.images()?, device: &self.device, control: &control, host };
+                Ok(judge.run(model, indices, |_| ()).await?.0.top1())
+            }
+            Bench::Outputs(said) => {
+                let network = Network::load(model, &self.device)?;
+                let (mut moved, mut whole) = (0.0, 0.0);
+                for (indices, wanted) in said {
+                    if !control.pass(host).await {
+                        return Err(cancelled());
+                    }
+                    let got = network.run_single(self.images()?.lesson(indices, None)?.input).await?;
+                    for (want, got) in wanted.data.to_f32().iter().zip(&got.data.to_f32()) {
+                        let want = f64::from(*want);
+                        moved += (f64::from(*got) - want).powi(2);
+                        whole += want.powi(2);
+                    }
+                }
+                Ok((moved / whole.max(f64::MIN_POSITIVE)).sqrt())
+            }
+        }
     }
 
     /// Ratios of groups with which at most a share of the MACs stays, so that no group alone costs more than it must: one bound
@@ -180,6 +233,30 @@ impl Session {
     }
 }
 
+/// What cut models are judged with.
+enum Bench {
+    /// Test images with their classes.
+    Classes { indices: Vec<u32> },
+    /// Batches of test images and what the uncut model says of them.
+    Outputs(Vec<(Vec<u32>, HostTensor)>),
+    /// Nothing: random input.
+    Random,
+}
+
+impl Bench {
+    fn measure(&self) -> Measure {
+        match self {
+            Self::Classes { .. } => Measure::Accuracy,
+            Self::Outputs(_) => Measure::Outputs,
+            Self::Random => Measure::Random,
+        }
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(Code::Cancelled, "the measurement was cancelled")
+}
+
 /// A plan that cuts one group only.
 fn alone(base: &PlanOptions, group: &str, ratio: f64) -> PlanOptions {
     PlanOptions {
@@ -204,7 +281,7 @@ fn curve(group: &GroupSensitivity, seen: &Sensitivity) -> Vec<(f64, f64)> {
 
 /// Whether a cut model is no worse than the whole one.
 fn better(value: f64, seen: &Sensitivity) -> bool {
-    if seen.measure == "accuracy" { value >= seen.baseline } else { value <= seen.baseline }
+    if seen.measure == Measure::Accuracy { value >= seen.baseline } else { value <= seen.baseline }
 }
 
 /// The largest ratio whose loss is within a bound.
@@ -229,7 +306,7 @@ mod tests {
             channels: 8,
             points: vec![point(0.2, 0.9), point(0.4, 0.95), point(0.6, 0.7)],
         };
-        let seen = Sensitivity { measure: "accuracy", baseline: 0.9, groups: vec![group.clone()] };
+        let seen = Sensitivity { measure: Measure::Accuracy, baseline: 0.9, groups: vec![group.clone()] };
         let curve = curve(&group, &seen);
         assert_eq!(curve.iter().map(|p| p.0).collect::<Vec<_>>(), [0.0, 0.2, 0.4, 0.6]);
         assert!((largest(&curve, 0.1) - 0.5).abs() < 1e-9);

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Amount, Code, Host, MaskKind, MaskStep, PlanOptions, Recipe, Scope, SensitivityOptions, Session, Target, Unproved,
-    Which, block_on,
+    Amount, Code, Host, MaskKind, MaskStep, Measure, PlanOptions, Recipe, Scope, SensitivityOptions, Session, Target,
+    Unproved, Which, block_on,
 };
 use std::time::Instant;
 
@@ -77,7 +77,7 @@ fn every_group_is_measured_and_ratios_are_solved() {
     let options =
         SensitivityOptions { plan: PlanOptions::new(Target::Ratio(0.0)), ratios: vec![0.5, 0.25], limit: None };
     let seen = block_on(session.sensitivity(&options, &clock())).unwrap();
-    assert_eq!((seen.measure, seen.baseline), ("error", 0.0));
+    assert_eq!((seen.measure, seen.baseline), (Measure::Random, 0.0));
     assert_eq!(seen.groups.len(), session.groups().unwrap().iter().filter(|g| g.prunable).count());
     for g in &seen.groups {
         assert!(g.points.is_sorted_by(|a, b| a.ratio < b.ratio && a.kept > b.kept), "{g:?}");

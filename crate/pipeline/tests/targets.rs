@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Augmentation, Code, DataOptions, Host, LossKind, PlanOptions, Rules, Session, Source, Target, TuneOptions,
-    TuneSummary, Which, block_on,
+    Augmentation, Code, DataOptions, Host, LossKind, Measure, PlanOptions, Rules, SensitivityOptions, Session, Source,
+    Target, TuneOptions, TuneSummary, Which, block_on,
 };
 use std::time::Instant;
 
@@ -66,6 +66,27 @@ fn models_are_judged_by_what_numpy_makes_of_their_answers() {
     assert_eq!((seen.top1, seen.mean_iou, seen.images), (None, None, 60));
     near(seen.loss, "mse");
     near(seen.absolute.unwrap(), "mae");
+}
+
+#[test]
+fn images_without_classes_judge_cuts_by_what_the_output_moves() {
+    // No image is negative: the third channel is silent on images, not on random input. Of equal scores the last goes first.
+    let text = "(float[N,1,8,8] x) => (float[N,2] y)
+<float[3,1,1,1] w = {1, 1, -1}, float[2,3] v = {1, 1, 1, 1, 1, 1}, float[2] b = {0, 0}>
+{ c = Conv (x, w) r = Relu (c) g = GlobalAveragePool (r) f = Flatten (g) y = Gemm <transB = 1> (f, v, b) }";
+    let session = session(text, include_bytes!("targets/numbers.npz"), 0.5);
+    let options =
+        SensitivityOptions { plan: PlanOptions::new(Target::Ratio(0.0)), ratios: vec![0.34, 0.67], limit: Some(17) };
+    let seen = block_on(session.sensitivity(&options, &clock())).unwrap();
+    assert_eq!((seen.measure, seen.baseline, seen.groups.len()), (Measure::Outputs, 0.0, 1));
+    let values: Vec<f64> = seen.groups[0].points.iter().map(|p| p.value).collect();
+    assert!(values.len() == 2 && values[0] == 0.0 && (values[1] - 0.5).abs() < 1e-6, "{values:?}");
+
+    let mut without = Session::new();
+    let model = lopper_core::text::parse(text).unwrap();
+    without.open(Bytes::from(model.write().unwrap()), "model.onnx").unwrap();
+    let seen = block_on(without.sensitivity(&options, &clock())).unwrap();
+    assert!(seen.measure == Measure::Random && seen.groups[0].points[0].value > 0.0, "{seen:?}");
 }
 
 #[test]

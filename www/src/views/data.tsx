@@ -141,7 +141,8 @@ export function DataStep() {
               <Picture key={index} picture={picture} />
             ))}
           </ul>
-          {data.labelled || data.targets ? <Split split={data.split} /> : <p class="hint">{text.data.unlabelled}</p>}
+          <Split split={data.split} />
+          {!data.labelled && !data.targets && <p class="hint">{text.data.unlabelled}</p>}
         </>
       )}
       <div class="actions data-actions">

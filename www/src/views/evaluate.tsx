@@ -72,7 +72,7 @@ export function EvaluateStep() {
   const running = store.task.value?.name === 'evaluate';
   if (!ready) {
     return (
-      <Step id="evaluate" state="waiting" note={text.evaluate.needsData}>
+      <Step id="evaluate" state="waiting" note={data ? text.evaluate.needsLabels : text.evaluate.needsData}>
         <div class="panels">
           {data && <LazyPanel view="compare" />}
           <LazyPanel view="latency" />

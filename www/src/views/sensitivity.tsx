@@ -135,6 +135,12 @@ function Seen(props: { seen: Sensitivity }) {
   );
 }
 
+/** What counts where there are no labels. */
+function judgedBy(): string {
+  if (store.data.value?.labelled) return '';
+  return store.data.value ? text.sensitivity.unlabelled : text.sensitivity.random;
+}
+
 /** Each group cut alone: which ones bear it. */
 export function SensitivityPanel() {
   const seen = store.sensitivity.value;
@@ -143,7 +149,7 @@ export function SensitivityPanel() {
       {() => (
         <>
           <p class="hint">
-            {text.sensitivity.lead} {!store.data.value?.labelled && text.sensitivity.error}
+            {text.sensitivity.lead} {judgedBy()}
           </p>
           {seen && <Seen seen={seen} />}
           {store.task.value?.name !== 'sensitivity' && (

@@ -43,6 +43,11 @@ function Teacher() {
   );
 }
 
+/** What is learnt where there is nothing but images. */
+function Unlabelled() {
+  return store.data.value?.targets ? null : <p class="hint">{text.teacher.unlabelled}</p>;
+}
+
 /** What was learnt in the last run, and why. */
 function Learnt() {
   const { teacher, loss_kind } = store.learnt.value ?? {};
@@ -141,7 +146,7 @@ function Body(props: { running: boolean }) {
       <Way />
       {together ? <TogetherFields /> : <Recover />}
       {!together && <Fields />}
-      {!together && <Teacher />}
+      {!together && (store.data.value?.labelled ? <Teacher /> : <Unlabelled />)}
       <RecoverTable />
       <Learnt />
       {points.length > 1 && <Curve points={points} steps={progress?.stretch ? 0 : (progress?.steps ?? 0)} />}
@@ -156,8 +161,8 @@ function Body(props: { running: boolean }) {
 export function TuneStep() {
   const together = store.settings.value.together !== null;
   const data = store.data.value;
-  // Methods that prune and train together learn classes of images.
-  const teaches = data !== undefined && (data.labelled || (data.targets && !together));
+  // Methods that prune and train together learn classes of images; a cut model learns from the uncut one where there are none.
+  const teaches = data !== undefined && (data.labelled || !together);
   const ready = teaches && (together || store.cut.value !== undefined);
   const state = store.tune.value;
   const running = store.task.value?.name === 'tune' || store.task.value?.name === 'train';
@@ -168,7 +173,7 @@ export function TuneStep() {
     <Step
       id="tune"
       state={!ready ? 'waiting' : state === 'finished' || state === 'stopped' ? 'done' : 'open'}
-      note={!ready ? text.tune.needs : note ? text.tune.done(format.exactly(steps || 0), format.seconds(progress.seconds)) : undefined}
+      note={!ready ? (together ? text.tune.needsLabels : text.tune.needs) : note ? text.tune.done(format.exactly(steps || 0), format.seconds(progress.seconds)) : undefined}
     >
       {ready && <Body running={running} />}
       {!ready && teaches && <Way />}

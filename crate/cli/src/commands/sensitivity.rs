@@ -6,7 +6,7 @@ use crate::files;
 use crate::table::Table;
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    DataOptions, Needs, PlanOptions, Recipe, Result, Sensitivity as Seen, SensitivityOptions, Target, block_on,
+    DataOptions, Measure, Needs, PlanOptions, Recipe, Result, Sensitivity as Seen, SensitivityOptions, Target, block_on,
 };
 
 /// Measures how every group bears cuts.
@@ -43,14 +43,21 @@ pub fn run(args: &Sensitivity) -> Result<()> {
 }
 
 fn print(seen: &Seen, ratios: &[f64]) {
-    let accuracy = seen.measure == "accuracy";
-    let shown = |v: f64| if accuracy { format!("{:.2} %", 100.0 * v) } else { format!("{v:.2e}") };
+    let shown = |v: f64| match seen.measure {
+        Measure::Accuracy => format!("{:.2} %", 100.0 * v),
+        Measure::Outputs | Measure::Random => format!("{v:.2e}"),
+    };
     let mut titles = vec!["group".to_owned(), ">channels".to_owned()];
     titles.extend(ratios.iter().map(|r| format!(">{:.0} % gone", 100.0 * r)));
     let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
-    match accuracy {
-        true => println!("right answers with one group cut; {} uncut", shown(seen.baseline)),
-        false => println!("largest difference of the output with one group cut, of its largest number"),
+    match seen.measure {
+        Measure::Accuracy => println!("right answers with one group cut; {} uncut", shown(seen.baseline)),
+        Measure::Outputs => {
+            println!("what the output moves on the images with one group cut, root mean square, of the output's own")
+        }
+        Measure::Random => {
+            println!("largest difference of the output on random input with one group cut, of its largest number")
+        }
     }
     let mut table = Table::new(&titles);
     for g in &seen.groups {

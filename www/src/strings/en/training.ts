@@ -90,6 +90,7 @@ export const training = {
       distill: 'Labels and uncut model',
       'cross-entropy': 'Labels only',
     },
+    unlabelled: 'Without labels the cut model learns to answer as the uncut one does.',
     more: 'The uncut model\u2019s answers count beside the labels, if a look at it shows that it has learnt what the labels say.',
     learnt: (loss: string, guessing: string) =>
       `Learnt from the uncut model and the labels: its cross-entropy is ${loss}, where guessing gets ${guessing}.`,

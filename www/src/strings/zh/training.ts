@@ -68,6 +68,7 @@ export const training: typeof en = {
   teacher: {
     title: '学习对象',
     choices: { auto: '自动选择', distill: '标签与未剪的模型', 'cross-entropy': '只学标签' },
+    unlabelled: '没有标签时，剪枝后的模型学习像未剪的模型那样作答。',
     more: '先看一眼未剪的模型：如果它确实学会了这些标签，除标签外也学习它的输出。',
     learnt: (loss, guessing) => `除标签外也学习了未剪的模型：它的交叉熵是 ${loss}，随机猜测是 ${guessing}。`,
     not: (loss, guessing) => `只学习了标签：未剪的模型的交叉熵是 ${loss}，比随机猜测的 ${guessing} 好不了多少。`,
