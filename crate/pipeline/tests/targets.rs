@@ -76,7 +76,7 @@ fn images_without_classes_judge_cuts_by_what_the_output_moves() {
 { c = Conv (x, w) r = Relu (c) g = GlobalAveragePool (r) f = Flatten (g) y = Gemm <transB = 1> (f, v, b) }";
     let session = session(text, include_bytes!("targets/numbers.npz"), 0.5);
     let options =
-        SensitivityOptions { plan: PlanOptions::new(Target::Ratio(0.0)), ratios: vec![0.34, 0.67], limit: Some(17) };
+        SensitivityOptions { plan: PlanOptions::new(Target::Ratio(0.0)), ratios: vec![0.33, 0.66], limit: Some(17) };
     let seen = block_on(session.sensitivity(&options, &clock())).unwrap();
     assert_eq!((seen.measure, seen.baseline, seen.groups.len()), (Measure::Outputs, 0.0, 1));
     let values: Vec<f64> = seen.groups[0].points.iter().map(|p| p.value).collect();
