@@ -260,6 +260,10 @@ export interface TuneSummary {
   loss_kind: 'cross-entropy' | 'segmentation' | 'regression' | 'l1' | 'distill' | 'mse' | null;
   /** What decided that: the uncut model's cross-entropy on the validation images, and that of guessing. */
   teacher: { loss: number; guessing: number } | null;
+  /** Values inside that were compared with the uncut model's, where these count. */
+  features?: number;
+  /** What chose the epoch of a segmentation. */
+  validation_mean_iou?: number;
 }
 
 /** A value's axis. */

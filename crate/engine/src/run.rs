@@ -96,6 +96,17 @@ impl Network {
         Self::build(graph, device, wanted)?.prepared()
     }
 
+    /// As [`Network::load`] or, where not all outputs are wanted, [`Network::load_classifier`]; values of these names are given after them.
+    pub(crate) fn load_with(model: &Model, device: &Device, all_outputs: bool, names: &[String]) -> Result<Self> {
+        let graph = Graph::new(model)?;
+        let mut wanted: Vec<ValueId> =
+            if all_outputs { graph.outputs.clone() } else { logits(&graph).into_iter().collect() };
+        for name in names {
+            wanted.push(graph.require(name)?);
+        }
+        Self::build(graph, device, wanted)?.prepared()
+    }
+
     /// As [`Network::load_classifier`], but nothing is computed ahead: in training, parameters move.
     pub(crate) fn load_for_training(model: &Model, device: &Device) -> Result<Self> {
         Self::load_unfused(Graph::new(model)?, device)
@@ -349,6 +360,17 @@ impl Network {
     /// The values that it gives.
     pub(crate) fn wanted(&self) -> &[ValueId] {
         &self.wanted
+    }
+
+    /// Gives these values as well, after all others; it must compute them (see [`Network::gives`]).
+    pub(crate) fn also_give(&mut self, values: impl IntoIterator<Item = ValueId>) {
+        self.wanted.extend(values);
+        self.plan();
+    }
+
+    /// Whether a value comes from one of the steps.
+    pub(crate) fn gives(&self, id: ValueId) -> bool {
+        self.steps.iter().any(|step| step.outputs.contains(&Some(id.into())))
     }
 
     /// A run that has its inputs and did no step yet.

@@ -53,6 +53,11 @@ impl Session {
         }
     }
 
+    /// What went from the uncut model, as far as it is known.
+    pub(crate) fn gone(&self) -> Vec<MaskedSlices> {
+        self.original().map_or_else(|_| Vec::new(), |(_, mask)| mask)
+    }
+
     /// The original and what went.
     fn original(&self) -> Result<(&Model, Vec<MaskedSlices>)> {
         let opened = self.opened()?;

@@ -59,6 +59,10 @@ pub struct Rules {
     /// How much the uncut model counts beside the labels in distillation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher_share: Option<f64>,
+    /// How much differences inside count beside those of the answers, where the uncut model's are learnt: at ends of blocks, relative to
+    /// what stands there (Romero et al., FitNets, ICLR 2015).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<f64>,
 }
 
 fn usual<T: Default + PartialEq>(value: &T) -> bool {
@@ -161,6 +165,7 @@ const ONE_CYCLE_RISE: f64 = 0.3;
 const TRIANGLE_PEAK: f64 = 0.5;
 const TEMPERATURE: f64 = 4.0;
 const TEACHER_SHARE: f64 = 0.9;
+const FEATURES: f64 = 50.0;
 
 impl Rules {
     /// With every number written out, as a recipe should have it.
@@ -181,6 +186,7 @@ impl Rules {
             }),
             temperature: own.temperature.or(distils.then_some(TEMPERATURE)),
             teacher_share: own.teacher_share.or(distils.then_some(TEACHER_SHARE)),
+            features: own.features.or(distils.then_some(FEATURES)),
             ..own
         }
     }
@@ -200,10 +206,20 @@ impl Rules {
             (self.accumulate != Some(0), "1 batch or more makes a step"),
             (positive(self.temperature), "a temperature is above 0"),
             (self.teacher_share.is_none_or(share), "a teacher's share is from 0 to 1"),
+            (self.features.is_none_or(|v| v >= 0.0 && v.is_finite()), "features count 0 or more"),
         ];
         match checks.iter().find(|c| !c.0) {
             Some((_, what)) => Err(Error::new(Code::Usage, format!("{what}: give such a number"))),
             None => Ok(()),
+        }
+    }
+
+    /// How much features count in a run that learns this.
+    pub(crate) fn feature_weight(&self, loss: LossKind) -> f64 {
+        match (self.loss, loss) {
+            (_, LossKind::Distill) => self.features.unwrap_or(FEATURES),
+            (LossKind::Mse, LossKind::Mse) => self.features.unwrap_or(0.0),
+            _ => 0.0,
         }
     }
 
@@ -316,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn features_count_where_answers_are_learnt() {
+        let of = |loss, features, kind| Rules { loss, features, ..Rules::default() }.feature_weight(kind);
+        assert_eq!(of(LossKind::Auto, None, LossKind::Distill), 50.0);
+        assert_eq!(of(LossKind::Auto, Some(3.0), LossKind::Distill), 3.0);
+        assert_eq!(of(LossKind::Auto, Some(3.0), LossKind::CrossEntropy), 0.0);
+        assert_eq!([None, Some(3.0)].map(|f| of(LossKind::Mse, f, LossKind::Mse)), [0.0, 3.0]);
+        assert_eq!(Rules::default().filled().features, Some(50.0));
+        assert_eq!(Rules { loss: LossKind::CrossEntropy, ..Rules::default() }.filled().features, None);
+    }
+
+    #[test]
     fn numbers_that_make_no_sense_are_refused() {
         let bad = [
             Rules { momentum: Some(1.0), ..Rules::default() },
@@ -326,6 +353,8 @@ mod tests {
             Rules { accumulate: Some(0), ..Rules::default() },
             Rules { temperature: Some(0.0), ..Rules::default() },
             Rules { teacher_share: Some(2.0), ..Rules::default() },
+            Rules { features: Some(-1.0), ..Rules::default() },
+            Rules { features: Some(f64::INFINITY), ..Rules::default() },
         ];
         bad.iter().for_each(|rules| assert_eq!(rules.check().unwrap_err().code(), Code::Usage, "{rules:?}"));
         Rules::default().filled().check().unwrap();

@@ -236,6 +236,9 @@ pub struct TuneSummary {
     /// The loss on the validation images of the model that is kept, where no share of right answers chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
+    /// The mean intersection over union of the classes there, where that chose it: of a segmentation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_mean_iou: Option<f64>,
     /// The share of right answers before anything was done: right after the cut.
     pub before_top1: Option<f64>,
     /// The epoch whose model is kept: the best by the validation images; none where there were none to choose by.
@@ -244,6 +247,9 @@ pub struct TuneSummary {
     pub loss_kind: Option<LossKind>,
     /// What decided that, if the uncut model was looked at.
     pub teacher: Option<TeacherLook>,
+    /// Values inside the network that were compared with the uncut model's; none where they did not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<usize>,
     /// Parts that each batch was taken in, for memory's sake.
     pub parts: usize,
     /// What was frozen, if anything.

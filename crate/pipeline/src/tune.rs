@@ -14,7 +14,7 @@ use crate::summary::{RestingSummary, TuneSummary};
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::{Code, Error, Result};
-use lopper_engine::data::{Batches, Last, Order};
+use lopper_engine::data::{Batches, Last, Order, Targets};
 use lopper_engine::train::{Lesson, Settings, Trainer};
 use lopper_engine::{Device, DeviceKind};
 use std::sync::Arc;
@@ -49,7 +49,8 @@ struct Best {
     model: Model,
     epoch: usize,
     top1: Option<f64>,
-    /// The share of wrong answers, or the loss where there are no labels: less is better.
+    /// What 1 lacks of the mean intersection over union of a segmentation, the share of wrong answers, or the loss where there are no
+    /// classes: less is better.
     cost: f64,
 }
 
@@ -163,9 +164,7 @@ impl Session {
     ) -> Result<Run<'a, H>> {
         let (images, kind) = (self.images()?, from.stand.loss_kind);
         let mut trainer = Trainer::new(base, &self.device, self.settings(options, kind, total))?;
-        if let (LossKind::Distill | LossKind::Mse, Some(uncut)) = (kind, self.uncut()) {
-            trainer.learn_from(uncut)?;
-        }
+        let features = self.teach(&mut trainer, &options.rules, kind)?;
         let resting = self.rest(&mut trainer, &options.rules)?;
         ahead::scale(&mut trainer, &options.rules)?;
         if let Some(state) = &from.state {
@@ -190,6 +189,7 @@ impl Session {
             kept: host.seconds(),
             pause: CHECKPOINT_SECONDS,
             losses: Vec::new(),
+            features,
             resting,
             pixels: false,
             ahead: Vec::new(),
@@ -216,10 +216,12 @@ fn without_steps(stand: &TuneStand) -> TuneSummary {
         finished: true,
         validation_top1: stand.stages.last().and_then(|s| s.validation_top1),
         validation_loss: None,
+        validation_mean_iou: None,
         before_top1: stand.before_top1,
         best_epoch: None,
         loss_kind: None,
         teacher: None,
+        features: None,
         parts: 1,
         resting: None,
         stages: stand.stages.clone(),
@@ -261,6 +263,8 @@ struct Run<'a, H> {
     pause: f64,
     /// Losses since progress was last told.
     losses: Vec<f32>,
+    /// How many features are compared, where they count.
+    features: Option<usize>,
     /// What is frozen, if anything.
     resting: Option<RestingSummary>,
     /// Whether the images lie on the device.
@@ -391,6 +395,11 @@ impl<H: Host> Run<'_, H> {
         Ok(())
     }
 
+    /// Whether each place has a class to learn.
+    fn segments(&self) -> bool {
+        self.stand.loss_kind != LossKind::Mse && matches!(self.images.dataset.targets(), Some(Targets::Places { .. }))
+    }
+
     /// Looks at the validation images, and keeps the model if none before did better. False if it was cancelled.
     async fn validate(&mut self, epoch: usize) -> Result<bool> {
         let indices = self.images.watched();
@@ -398,12 +407,13 @@ impl<H: Host> Run<'_, H> {
             return Ok(true);
         }
         let model = self.trainer.to_model(self.base).await?;
-        let seen = if self.images.dataset.labels().is_some() && self.stand.loss_kind != LossKind::Mse {
+        let classes = self.images.dataset.labels().is_some() && self.stand.loss_kind != LossKind::Mse;
+        let seen = if classes || self.segments() {
             let judge = Judge { images: self.images, device: self.device, control: &self.control, host: self.host };
-            judge
-                .run(&model, &indices, |_| ())
-                .await
-                .map(|(seen, _)| (Some(seen.top1()), 1.0 - seen.top1(), seen.loss()))
+            judge.run(&model, &indices, |_| ()).await.map(|(seen, _)| match seen.mean_iou() {
+                Some(iou) => (None, 1.0 - iou, seen.loss()),
+                None => (Some(seen.top1()), 1.0 - seen.top1(), seen.loss()),
+            })
         } else {
             let (images, control, host) = (self.images, &self.control, self.host);
             let on_batch = async || {
@@ -442,11 +452,13 @@ impl<H: Host> Run<'_, H> {
             loss: self.stand.loss.unwrap_or(f64::NAN),
             finished,
             validation_top1: best.as_ref().and_then(|b| b.top1),
-            validation_loss: best.as_ref().filter(|b| b.top1.is_none()).map(|b| b.cost),
+            validation_loss: best.as_ref().filter(|b| b.top1.is_none() && !self.segments()).map(|b| b.cost),
+            validation_mean_iou: best.as_ref().filter(|_| self.segments()).map(|b| 1.0 - b.cost),
             before_top1: self.stand.before_top1,
             best_epoch: best.as_ref().map(|b| b.epoch),
             loss_kind: Some(self.stand.loss_kind),
             teacher: self.stand.teacher,
+            features: self.features,
             parts: self.stand.parts,
             resting: self.resting,
             stages: self.stand.stages.clone(),

@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use lopper_pipeline::{
     Amount, Code, Control, Criterion, DataOptions, Host, HostTensor, LossKind, MaskKind, MaskStep, PlanOptions,
-    Progress, Recovery, Rules, ScoreOptions, Session, Source, Stage, Target, TuneOptions, Unproved, Which, block_on,
+    Progress, PruneTrainOptions, Recovery, Rules, ScoreOptions, Session, Source, Stage, Target, TuneOptions, Unproved,
+    Which, block_on,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -341,5 +342,42 @@ fn a_fine_tune_that_was_broken_off_ends_as_one_in_a_piece() {
         assert_eq!((end.before_top1, end.stages.len(), end.teacher), (told.before_top1, 2, told.teacher), "{at}");
         assert_eq!(files(&other).model, files(&whole).model, "{at}");
         assert_eq!(files(&other).recipe, files(&whole).recipe, "{at}");
+    }
+}
+
+/// Ends of blocks are compared with the uncut model's where its answers are learnt, unless somebody says otherwise.
+#[test]
+fn features_are_compared_where_answers_are_learnt() {
+    let run = |features: Option<f64>, loss: LossKind| {
+        let mut session = sample();
+        block_on(session.cut(&half(), &Notes::new())).unwrap();
+        let rules = Rules { features, loss, ..Rules::default() };
+        let told = block_on(session.tune(&TuneOptions { rules, ..tuning(3) }, &Notes::new())).unwrap();
+        let recipe: serde_json::Value =
+            serde_json::from_str(&session.export(Which::Tuned, Unproved::Refuse, "").unwrap().recipe).unwrap();
+        (told.features, told.loss, recipe["tune"]["features"].clone())
+    };
+    let (count, with, noted) = run(None, LossKind::Auto);
+    assert!(count.is_some_and(|n| n > 0) && noted == serde_json::json!(50.0), "{count:?} {noted}");
+    let (none, without, noted) = run(Some(0.0), LossKind::Auto);
+    assert!(none.is_none() && without < with && noted == serde_json::json!(0.0), "{with} {without} {noted}");
+    let (_, more, _) = run(Some(100.0), LossKind::Distill);
+    assert!(more > with, "{more} {with}");
+    assert_eq!(run(None, LossKind::CrossEntropy).0, None);
+}
+
+#[test]
+fn pruning_and_training_without_labels_is_refused_at_once() {
+    let mut session = Session::new();
+    session.open(SAMPLE, "sample.onnx").unwrap();
+    let data = DataOptions { normalize: "none".into(), seed: 0, validation: Some(0.2), test: Some(0.0) };
+    block_on(session.load_data("unlabelled.npz", Source::Archive(unlabelled()), &data, &Notes::new())).unwrap();
+    for (preset, _) in lopper_pipeline::PRESETS {
+        let mut options = PruneTrainOptions::preset(preset, true, Target::Ratio(0.5)).unwrap();
+        options.batch = 4;
+        let notes = Notes::new();
+        let refused = block_on(session.prune_train(&options, &notes)).unwrap_err();
+        assert_eq!(refused.code(), Code::BadData);
+        assert!(refused.message().contains("no class each"), "{refused}");
     }
 }

@@ -108,6 +108,7 @@ fn rules(args: &Tune) -> Rules {
         loss: args.loss,
         temperature: args.temperature,
         teacher_share: args.teacher_share,
+        features: args.features,
     }
 }
 
@@ -166,6 +167,11 @@ fn show(summary: &TuneSummary) {
         let learns = if look.has_learnt() { "its answers are learnt" } else { "only the labels are learnt" };
         println!("uncut       cross-entropy {:.3} where guessing gets {:.3}: {learns}", look.loss, look.guessing);
     }
+    match summary.features {
+        None => {}
+        Some(0) => println!("features    none: no end of a block is there in both models"),
+        Some(count) => println!("features    {count} ends of blocks compared with the uncut model's"),
+    }
     if let Some(RestingSummary { parameters, nodes, of, bytes, kept }) = summary.resting {
         let megabytes = bytes.map_or_else(|| "of unknown size".to_owned(), |b| format!("{:.0} MB", b as f64 / 1e6));
         let how = if kept { "computed once and kept" } else { "computed in each step" };
@@ -179,8 +185,11 @@ fn show(summary: &TuneSummary) {
         println!("loss        {:.4}{}", summary.loss, summary.loss_kind.map_or_else(String::new, learnt));
     }
     if let Some(epoch) = summary.best_epoch {
-        let loss = summary.validation_loss;
-        let loss = loss.map_or_else(String::new, |l| format!(", loss {l:.6} on the validation images"));
+        let loss = match (summary.validation_loss, summary.validation_mean_iou) {
+            (_, Some(iou)) => format!(", IoU {:.2} % on the validation images", 100.0 * iou),
+            (Some(loss), None) => format!(", loss {loss:.6} on the validation images"),
+            (None, None) => String::new(),
+        };
         println!("best        epoch {epoch}{}{loss}", right(summary.validation_top1));
     }
 }

@@ -106,6 +106,7 @@ const WORDS: &[&str] = &[
     "preset",
     "short",
     "tune_epochs",
+    "features",
 ];
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

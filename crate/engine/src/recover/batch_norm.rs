@@ -7,7 +7,7 @@ use crate::run::{Network, Slot};
 use crate::score::Sample;
 use crate::stored;
 use crate::tensor::DeviceTensor;
-use crate::train::write;
+use crate::train::{own_statistics, write};
 use crate::value::{HostTensor, Value};
 use burn::tensor::Tensor;
 use lopper_core::onnx::{Model, Tensor as Stored};
@@ -28,6 +28,8 @@ pub async fn reestimate(
     batches: impl IntoIterator<Item = Result<Sample>>,
     mut on_batch: impl AsyncFnMut(usize) -> Control,
 ) -> Result<(Model, Ended)> {
+    let own = own_statistics(model)?;
+    let model = own.as_ref().unwrap_or(model);
     let network = Network::load_for_training(model, device)?;
     let mut averages: BTreeMap<Slot, Average> = BTreeMap::new();
     for (done, batch) in batches.into_iter().enumerate() {

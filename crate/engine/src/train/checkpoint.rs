@@ -31,7 +31,8 @@ impl Memory {
     /// # Errors
     /// When a tensor is none of the model's.
     pub fn to_model(&self, model: &Model) -> Result<Model> {
-        let mut model = stored::inlined(model, [])?;
+        let own = super::own_statistics(model)?;
+        let mut model = stored::inlined(own.as_ref().unwrap_or(model), [])?;
         for (label, tensor) in &self.tensors {
             if let Some(name) = label.strip_prefix("p:").or(label.strip_prefix("s:")) {
                 let values = tensor.as_f32().unwrap_or_default();

@@ -3,6 +3,7 @@
 mod ahead;
 mod checkpoint;
 mod clip;
+mod features;
 mod gates;
 mod lesson;
 mod loss;
@@ -14,6 +15,7 @@ mod prefix;
 #[cfg(test)]
 mod proof;
 mod schedule;
+mod statistics;
 mod teacher;
 
 use crate::batch::{Control, Ended, Labelled};
@@ -27,9 +29,10 @@ use crate::value::{HostTensor, Value};
 use burn::tensor::{Gradients, Tensor};
 use lopper_core::onnx::{Model, Tensor as Stored};
 use lopper_core::{Code, Error, Result};
-use teacher::Teacher;
+use teacher::{Taught, Teacher};
 
 pub use checkpoint::Memory;
+pub use features::Hints;
 pub use gates::GateSite;
 pub use lesson::{Lesson, Target};
 pub use loss::Loss;
@@ -39,6 +42,7 @@ pub(crate) use parameters::write;
 pub use penalty::Pull;
 pub use prefix::Resting;
 pub use schedule::Schedule;
+pub use statistics::own_statistics;
 
 /// Makes seeds of neighbouring steps far apart: the odd number nearest to 2^64 over the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -130,6 +134,8 @@ pub struct Trainer {
     /// Everything that nodes read from outside the data, by slot.
     constants: Vec<Option<Value>>,
     teacher: Option<Teacher>,
+    /// What is compared with the teacher's inside.
+    features: Option<features::Features>,
     steps: usize,
     unread: Vec<Tensor<1>>,
     gates: Vec<gates::Gate>,
@@ -158,6 +164,8 @@ impl Trainer {
     /// # Errors
     /// When the model cannot be run, has no parameters to train, or holds them in half precision.
     pub fn new(model: &Model, device: &Device, settings: Settings) -> Result<Self> {
+        let own = own_statistics(model)?;
+        let model = own.as_ref().unwrap_or(model);
         let whole = settings.loss.compares_all();
         let load = if whole { Network::load_whole_for_training } else { Network::load_for_training };
         let network = load(model, device)?;
@@ -184,6 +192,7 @@ impl Trainer {
             statistics,
             constants,
             teacher: None,
+            features: None,
             steps: 0,
             unread: Vec::new(),
             gates: Vec::new(),
@@ -301,11 +310,12 @@ impl Trainer {
         for lesson in lessons {
             let lesson = lesson?;
             let input = self.input(&lesson)?;
-            let taught = self.teacher.as_mut().map(|t| t.answers(&lesson, &input)).transpose()?;
+            let taught = self.taught(&lesson, &input)?;
             let inputs = vec![(self.network.only_input()?, input)];
-            let outputs = self.network.forward(inputs, &constants, &mut Mode::Infer)?;
+            let mut outputs = self.network.forward(inputs, &constants, &mut Mode::Infer)?;
+            self.split_features(&mut outputs);
             let outputs = teacher::real(outputs, self.network.device())?;
-            let loss = self.settings.loss.of(outputs, taught, &lesson, self.network.device())?;
+            let loss = self.settings.loss.of(outputs, taught.answers, &lesson, self.network.device())?;
             losses.push(loss.mul_scalar(lesson.weight()));
             weight += lesson.weight();
             if on_batch().await != Control::Continue {
@@ -323,13 +333,18 @@ impl Trainer {
     /// Forward and backward of a part; its share of the loss.
     fn add_gradients(&mut self, part: Lesson, share: f64, sums: &mut [Option<DeviceTensor>]) -> Result<Tensor<1>> {
         let input = self.input(&part)?;
-        let taught = self.teacher.as_mut().map(|t| t.answers(&part, &input)).transpose()?;
+        let taught = self.taught(&part, &input)?;
         let leaves = self.leaves()?;
         let gates = self.multiply_by_gates(&leaves)?;
         let mut mode = if self.settings.frozen_statistics { Mode::Frozen } else { Mode::Train(Vec::new()) };
-        let outputs = self.forward(&part, input, &mut mode)?;
+        let mut outputs = self.forward(&part, input, &mut mode)?;
+        let own = self.split_features(&mut outputs);
         let outputs = teacher::real(outputs, self.network.device())?;
-        let loss = self.settings.loss.of(outputs, taught, &part, self.network.device())?.mul_scalar(share);
+        let mut loss = self.settings.loss.of(outputs, taught.answers, &part, self.network.device())?;
+        if let Some(features) = &self.features {
+            loss = loss + features.loss(own, taught.features, self.network.device().inner())?;
+        }
+        let loss = loss.mul_scalar(share);
         let mut gradients = loss.backward();
         for parameter in &self.parameters {
             put(&mut self.constants, parameter.slot, None);
@@ -348,6 +363,11 @@ impl Trainer {
             self.move_statistics(statistics)?;
         }
         Ok(loss.inner())
+    }
+
+    /// What the teacher says, if there is one.
+    fn taught(&mut self, lesson: &Lesson, input: &Value) -> Result<Taught> {
+        self.teacher.as_mut().map_or_else(|| Ok(Taught::default()), |t| t.says(lesson, input))
     }
 
     /// The input of a lesson, which both networks read.
@@ -372,19 +392,6 @@ impl Trainer {
             leaves.push(leaf);
         }
         Ok(leaves)
-    }
-
-    /// `running = momentum * running + (1 - momentum) * batch`.
-    fn move_statistics(&mut self, seen: Vec<crate::ops::Statistics>) -> Result<()> {
-        for s in seen {
-            for (id, batch) in [(s.mean_of, s.mean), (s.variance_of, s.variance)] {
-                let slot = Slot::from(id);
-                let Some(Value::Device(old)) = self.constants.get_mut(slot).and_then(Option::take) else { continue };
-                let new = old.float::<1>()?.mul_scalar(s.momentum) + batch.mul_scalar(1.0 - s.momentum);
-                put(&mut self.constants, slot, Some(new.into()));
-            }
-        }
-        Ok(())
     }
 
     /// Reads the losses of all steps since the last call, oldest first: one wait for the device.
@@ -451,12 +458,14 @@ impl Trainer {
         Ok(out)
     }
 
-    /// The model with the trained values in the places of the old ones; everything else stays as it is.
+    /// The model with the trained values in the places of the old ones; everything else stays as it is, but that normalisations which
+    /// shared running statistics have statistics of their own.
     ///
     /// # Errors
     /// When `model` is not the one that was trained, or the device fails.
     pub async fn to_model(&self, model: &Model) -> Result<Model> {
-        let mut model = stored::inlined(model, [])?;
+        let own = own_statistics(model)?;
+        let mut model = stored::inlined(own.as_ref().unwrap_or(model), [])?;
         for (name, tensor) in self.tensors().await? {
             let values = tensor.as_f32().unwrap_or_default();
             write(&mut model, &Stored::from_f32(name, tensor.dims.clone(), values))?;

@@ -14,36 +14,54 @@ use lopper_core::onnx::Model;
 #[derive(Debug)]
 pub(super) struct Teacher {
     network: Network,
+    /// How many of what the network gives are features, which come last.
+    features: usize,
     /// Answers given ahead, by output.
     ahead: Ahead,
+}
+
+/// What a teacher says to a lesson.
+#[derive(Debug, Default)]
+pub(super) struct Taught {
+    /// Its answers, where there is one.
+    pub(super) answers: Option<Vec<DeviceTensor>>,
+    /// Its features, where they are compared.
+    pub(super) features: Vec<Value>,
 }
 
 impl Teacher {
     /// Puts a model on a device: all outputs of it, or the scores of the first alone.
     pub(super) fn new(model: &Model, device: &Device, all_outputs: bool) -> Result<Self> {
-        let load = if all_outputs { Network::load } else { Network::load_classifier };
-        Ok(Self { network: load(model, device)?, ahead: Ahead::default() })
+        Self::with_features(model, device, all_outputs, &[])
     }
 
-    /// What it says to a lesson: what it said ahead, or else now.
-    pub(super) fn answers(&mut self, lesson: &Lesson, input: &Value) -> Result<Vec<DeviceTensor>> {
-        if lesson.ahead.is_empty() || self.ahead.is_empty() {
+    /// As [`Teacher::new`], with values of these names as features.
+    pub(super) fn with_features(model: &Model, device: &Device, all_outputs: bool, names: &[String]) -> Result<Self> {
+        let network = Network::load_with(model, device, all_outputs, names)?;
+        Ok(Self { network, features: names.len(), ahead: Ahead::default() })
+    }
+
+    /// What it says to a lesson: what it said ahead, or else now. Features are never known ahead.
+    pub(super) fn says(&mut self, lesson: &Lesson, input: &Value) -> Result<Taught> {
+        if lesson.ahead.is_empty() || self.ahead.is_empty() || self.features > 0 {
             return self.asked(input.clone());
         }
-        self.ahead.rows(&lesson.ahead, self.network.device().inner())
+        let answers = self.ahead.rows(&lesson.ahead, self.network.device().inner())?;
+        Ok(Taught { answers: Some(answers), features: Vec::new() })
     }
 
     /// Answers ahead of time; the answers stay on the device.
     pub(super) fn answer_ahead(&mut self, input: &HostTensor) -> Result<()> {
-        let answers = self.asked(input.clone().into())?;
-        self.ahead.push(answers);
+        let answers = self.asked(input.clone().into())?.answers;
+        self.ahead.push(answers.unwrap_or_default());
         self.network.device().flush()
     }
 
-    fn asked(&self, input: Value) -> Result<Vec<DeviceTensor>> {
+    fn asked(&self, input: Value) -> Result<Taught> {
         let inputs = vec![(self.network.only_input()?, input)];
-        let outputs = self.network.forward(inputs, self.network.constants(), &mut Mode::Infer)?;
-        real(outputs, self.network.device())
+        let mut outputs = self.network.forward(inputs, self.network.constants(), &mut Mode::Infer)?;
+        let features = outputs.split_off(outputs.len().saturating_sub(self.features));
+        Ok(Taught { answers: Some(real(outputs, self.network.device())?), features })
     }
 }
 

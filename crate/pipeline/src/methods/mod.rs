@@ -22,7 +22,7 @@ pub use recipe::PruneTrainRecipe;
 pub(crate) use run::Place;
 
 use crate::checkpoint::{BEFORE, Stand};
-use crate::host::Host;
+use crate::host::{Control, Host};
 use crate::session::Session;
 use crate::summary::CutSummary;
 use lopper_core::channels::Channels;
@@ -32,7 +32,7 @@ use lopper_core::onnx::Model;
 use lopper_core::plan::{PlanOptions, Planner, Target};
 use lopper_core::score::{Criterion, Measured, Needs, weight_scores};
 use lopper_core::{Code, Error, Result};
-use lopper_engine::train::{Memory, Trainer};
+use lopper_engine::train::{Memory, Trainer, own_statistics};
 use penalties::Penalty;
 use run::{Log, Plain, Run};
 use serde::{Deserialize, Serialize};
@@ -117,11 +117,40 @@ impl Session {
         options.check()?;
         let control = self.control();
         control.begin();
+        self.images_with_labels(options)?;
+        let before_cut = from.as_ref().is_none_or(|(place, ..)| place.plan.is_none());
+        if let Some(own) = own_statistics(&self.opened()?.model)?.filter(|_| before_cut) {
+            self.reopen(&own)?;
+        }
+        let done = self.prune_train_on(options, from, &control, host).await;
+        if done.is_err() && self.opened()?.cut.is_none() {
+            self.open_first()?;
+        }
+        done
+    }
+
+    /// Refuses images that the training, which is by cross-entropy in every preset, cannot learn from.
+    fn images_with_labels(&self, options: &PruneTrainOptions) -> Result<()> {
         let images = self.images()?;
+        if images.dataset.labels().is_none() {
+            let what = "the images have no class each, which pruning and training together learns: put each class in a folder of its own, \
+                        give an npz with an array \"labels\", or cut and fine-tune one after the other";
+            return Err(Error::new(Code::BadData, what));
+        }
         if images.split.train.len() < options.batch {
             let what = format!("{} images are fewer than one batch of {}", images.split.train.len(), options.batch);
             return Err(Error::new(Code::BadData, format!("{what}: give more images or a smaller batch")));
         }
+        Ok(())
+    }
+
+    async fn prune_train_on(
+        &mut self,
+        options: &PruneTrainOptions,
+        from: Option<(Place, Vec<u8>, Vec<u8>)>,
+        control: &Control,
+        host: &impl Host,
+    ) -> Result<PruneTrainSummary> {
         let header = self.header(Stand::PruneTrain(Box::new((options.clone(), Place::default()))))?;
         let mut log = Log::new(header, options, from, host);
         let ready = match log.place.plan.clone() {
@@ -130,7 +159,7 @@ impl Session {
             None => {
                 let opened = self.opened()?;
                 let uncut = Uncut::new(&opened.model, &opened.graph, &opened.channels);
-                let run = Run { images: self.images()?, device: &self.device, control: &control, host, options, log };
+                let run = Run { images: self.images()?, device: &self.device, control, host, options, log };
                 let mut work = Work { session: self, run, uncut };
                 let ready = work.until_cut().await?;
                 log = work.run.log;
@@ -144,7 +173,7 @@ impl Session {
             let validation_top1 = self.judged(self.model(crate::Which::Cut)?, host).await?;
             log.cut(&ready.model, &ready.plan, StageNote::of_cut(macs, validation_top1))?;
         }
-        let run = Run { images: self.images()?, device: &self.device, control: &control, host, options, log };
+        let run = Run { images: self.images()?, device: &self.device, control, host, options, log };
         let (model, finished, log) = self.after_cut(run, ready.map(|r| r.memory)).await?;
         let Place { stages, held, .. } = log.place;
         self.opened_mut()?.answers.forget(crate::Which::Tuned);

@@ -11,7 +11,7 @@ use lopper_core::graph::Graph;
 use lopper_core::onnx::Tensor;
 use lopper_core::plan::matches_glob;
 use lopper_core::{Code, Error, Result};
-use lopper_engine::train::Trainer;
+use lopper_engine::train::{Hints, Trainer};
 
 /// What stands for everything before the first node that the cut changed.
 const PREFIX: &str = "prefix";
@@ -49,6 +49,24 @@ impl Session {
             bytes: resting.numbers.filter(|_| resting.nodes > 0).map(|n| n * memory::NUMBER * self.train_images()),
             kept: false,
         }))
+    }
+
+    /// Has a run learn from the uncut model, where that is what it does. How many features are compared, where these count.
+    pub(super) fn teach(&self, trainer: &mut Trainer, rules: &Rules, kind: LossKind) -> Result<Option<usize>> {
+        let Some(uncut) = self.uncut().filter(|_| matches!(kind, LossKind::Distill | LossKind::Mse)) else {
+            return Ok(None);
+        };
+        let weight = rules.feature_weight(kind) as f32;
+        if weight == 0.0 {
+            trainer.learn_from(uncut)?;
+            return Ok(None);
+        }
+        let mask = self.gone();
+        let removed = |tensor: &str, axis: usize| -> Vec<usize> {
+            let own = mask.iter().filter(|m| m.initializer == tensor && m.axis == axis && m.within.is_none());
+            own.flat_map(|m| m.indices.iter().copied()).collect()
+        };
+        trainer.match_features(&Hints { original: uncut, weight, removed: &removed }).map(Some)
     }
 
     fn train_images(&self) -> u64 {
@@ -94,7 +112,8 @@ impl<H: Host> Run<'_, H> {
             return Ok(true);
         }
         let taught = matches!(self.stand.loss_kind, LossKind::Distill | LossKind::Mse);
-        let answers = taught && memory::answers_fit(self.base, self.images)?;
+        // What the uncut model has inside is too much to keep, so it is asked in each step.
+        let answers = taught && self.features.is_none_or(|n| n == 0) && memory::answers_fit(self.base, self.images)?;
         let bytes = self.resting.as_ref().and_then(|r| r.bytes);
         let mut kept = bytes.is_some_and(|bytes| memory::rest_fits(bytes, self.host.memory()));
         if !answers && !kept {
@@ -127,7 +146,10 @@ impl<H: Host> Run<'_, H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::TuneOptions;
+    use crate::evaluate::Judge;
+    use crate::images::Source;
+    use crate::options::{DataOptions, TuneOptions, Which};
+    use crate::rules::ScheduleKind;
     use lopper_engine::block_on;
 
     struct Still;
@@ -161,5 +183,33 @@ mod tests {
         let ((host, loss), (device, there)) = (learnt(false), learnt(true));
         assert!((loss - there).abs() < 1e-5, "{loss} {there}");
         assert_eq!(host, device, "on the CPU to the last bit");
+    }
+
+    #[test]
+    fn the_epoch_with_the_best_overlap_is_kept() {
+        let text = "(float[N,1,8,8] x) => (float[N,3,8,8] y)
+            <float[3,1,1,1] w = {0, 4, 10}, float[3] b = {0, -2, -7}> { y = Conv (x, w, b) }";
+        let mut session = Session::new();
+        session.open(lopper_core::text::parse(text).unwrap().write().unwrap(), "places.onnx").unwrap();
+        let data = DataOptions { normalize: "none".to_owned(), seed: 1, validation: Some(0.25), test: Some(0.0) };
+        let npz = bytes::Bytes::from_static(include_bytes!("../../tests/targets/places.npz"));
+        block_on(session.load_data("places.npz", Source::Archive(npz), &data, &Still)).unwrap();
+        // Every epoch of a longer run is that of a shorter one.
+        let rules = Rules { schedule: ScheduleKind::Constant, augmentation: Some(Vec::new()), ..Rules::default() };
+        let mut best: Vec<(f64, usize)> = Vec::new();
+        for epochs in 1..=6 {
+            let options =
+                TuneOptions { epochs, learning_rate: 0.1, batch: 9, rules: rules.clone(), ..TuneOptions::default() };
+            let told = block_on(session.tune(&options, &Still)).unwrap();
+            let images = session.images().unwrap();
+            let judge = Judge { images, device: &session.device, control: &session.control(), host: &Still };
+            let seen = block_on(judge.run(session.model(Which::Tuned).unwrap(), &images.watched(), |_| ())).unwrap().0;
+            let kept = told.validation_mean_iou.unwrap();
+            assert!((seen.mean_iou().unwrap() - kept).abs() < 1e-12 && told.validation_loss.is_none(), "{told:?}");
+            best.push((kept, told.best_epoch.unwrap()));
+        }
+        for pair in best.windows(2) {
+            assert!(pair[1].0 >= pair[0].0 && (pair[1] == pair[0] || pair[1].1 > pair[0].1), "{best:?}");
+        }
     }
 }
