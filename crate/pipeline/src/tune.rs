@@ -143,7 +143,7 @@ impl Session {
             loss: None,
             loss_kind,
             teacher,
-            parts: memory::parts(&graph, self.uncut().is_some(), options, host.memory()),
+            parts: memory::parts(&graph, self.uncut().is_some(), options, host.memory()).max(self.others.len() + 1),
             judged: 0,
             best: None,
             before_top1,
@@ -168,6 +168,7 @@ impl Session {
         }
         let resting = self.rest(&mut trainer, &options.rules)?;
         ahead::scale(&mut trainer, &options.rules)?;
+        trainer.share(base, self.uncut(), &self.others)?;
         if let Some(state) = &from.state {
             trainer.restore(state)?;
         }
