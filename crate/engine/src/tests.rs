@@ -290,7 +290,7 @@ fn devices_that_share_a_batch_move_parameters_as_one_does() {
         assert!(apart(&alone, &model(CLASSIFIER), name) > 1e-6, "{name} does not move");
     }
     let (alone, together) = (after(Settings::default(), three_steps), shared(Settings::default()));
-    for name in ["mean", "var"] {
+    for name in ["mean", "spread"] {
         // One after the other three parts move them further than side by side.
         let moved = |m: &Model| apart(m, &model(CLASSIFIER), name);
         assert!(moved(&together) > 1e-4 && moved(&together) < moved(&alone), "{name}");
