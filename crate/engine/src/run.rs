@@ -274,7 +274,10 @@ impl Network {
     }
 
     /// Runs a network of one input on it and reads its first output back.
-    pub(crate) async fn run_single(&self, input: HostTensor) -> Result<HostTensor> {
+    ///
+    /// # Errors
+    /// When the network has another number of inputs, the input does not fit, or the device fails.
+    pub async fn run_single(&self, input: HostTensor) -> Result<HostTensor> {
         let id = self.only_input()?;
         let id = self.input(&self.graph.values[id].name, &input)?;
         let output =

@@ -33,7 +33,7 @@ impl HostData {
     }
 
     /// As real numbers.
-    pub(crate) fn to_f32(&self) -> Vec<f32> {
+    pub fn to_f32(&self) -> Vec<f32> {
         match self {
             HostData::F32(v) => v.clone(),
             HostData::I64(v) => v.iter().map(|&x| x as f32).collect(),
