@@ -95,7 +95,7 @@ pub fn run(args: &Tune) -> Result<()> {
 
 /// The fine-tune. burn panics where the connection to a worker breaks, which must not cost what was learnt.
 fn trained(session: &mut Session, args: &Tune, options: &TuneOptions, terminal: &Terminal) -> Result<TuneSummary> {
-    let work = || block_on(session.tune(options, terminal));
+    let mut work = || block_on(session.tune(options, terminal));
     if args.workers.is_empty() {
         return work();
     }
