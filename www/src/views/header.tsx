@@ -47,7 +47,9 @@ function DeviceMenu() {
     <details class="menu" ref={menu}>
       <summary aria-label={`${text.header.device}: ${label}`}>
         <span class={`lamp lamp-${device?.kind ?? 'none'}`} aria-hidden="true" />
-        {label}
+        <span class="device-word" data-room={text.device.checking}>
+          {label}
+        </span>
       </summary>
       <div class="menu-body">
         {device && (
