@@ -44,6 +44,8 @@ pub enum Command {
     Tune(Tune),
     /// Prune and train together by a paper's method.
     PruneTrain(PruneTrain),
+    /// Compute for `lopper tune --workers` on other machines.
+    Worker(Worker),
     /// Check a pruned file against its original and its report.
     Verify(Verify),
     /// Read a model and write it again unchanged.
@@ -290,6 +292,20 @@ pub struct Run {
     /// Print the recipe in its compact form, too.
     #[arg(long)]
     pub compact: bool,
+}
+
+/// Arguments of `worker`.
+#[derive(Debug, Group)]
+pub struct Worker {
+    /// Address to listen at. Traffic is not encrypted: use it on a network that you trust.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000")]
+    pub listen: String,
+    /// What others must give as --worker-token; anybody may connect without.
+    #[arg(long, value_name = "TOKEN", env = "LOPPER_WORKER_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Device: auto, cpu or gpu.
+    #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
+    pub device: DeviceChoice,
 }
 
 /// Arguments of `sensitivity`.

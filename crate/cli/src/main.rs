@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Eval(a) => commands::eval::run(a),
         Command::Tune(a) => commands::tune::run(a),
         Command::PruneTrain(a) => commands::prune_train::run(a),
+        Command::Worker(a) => commands::worker::run(a),
         Command::Verify(a) => commands::verify::run(a),
         Command::Copy(a) => commands::copy::run(a),
         Command::Text(a) => commands::text::run(a),

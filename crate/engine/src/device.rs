@@ -33,7 +33,7 @@ impl std::str::FromStr for DeviceChoice {
 pub enum DeviceKind {
     /// The processor, with SIMD.
     Cpu,
-    /// A graphics adapter.
+    /// A graphics adapter, or a worker: what is asked of it is done later.
     Gpu,
 }
 
@@ -88,6 +88,26 @@ impl Device {
         }
     }
 
+    /// The device of another machine, where `lopper worker` runs, by its address (`ws://host:3000`). It must pass the self-test, too.
+    ///
+    /// # Errors
+    /// [`Code::NoDevice`] where nothing answers there, the token is not the worker's, or this build cannot reach other machines;
+    /// [`Code::DeviceRefused`] after the self-test.
+    pub async fn worker(address: &str, token: Option<&str>) -> Result<Self> {
+        let inner = remote::connect(address, token).await?;
+        selftest::compare(&inner).await?;
+        let why = "a worker that agrees with the CPU".to_owned();
+        Ok(Self { name: address.to_owned(), kind: DeviceKind::Gpu, why, inner })
+    }
+
+    /// Computes for others, who connect to `listener`, until the process is interrupted. They must give the token, if there is one.
+    ///
+    /// # Errors
+    /// [`Code::NoDevice`] where this build cannot serve, [`Code::DeviceLost`] where serving fails.
+    pub fn serve(&self, listener: std::net::TcpListener, token: Option<&str>) -> Result<()> {
+        remote::serve(self.inner.clone(), listener, token)
+    }
+
     /// A device that is in use already, for a network within a network.
     pub(crate) fn holding(inner: &burn::tensor::Device) -> Self {
         Self { why: "the network around runs on it".into(), inner: inner.clone(), ..Self::cpu() }
@@ -116,6 +136,59 @@ impl Device {
     /// Sends what is queued; a device works while the next step is prepared.
     pub(crate) fn flush(&self) -> Result<()> {
         self.inner.flush().map_err(|e| Error::new(Code::DeviceLost, format!("the device failed ({e:?})")))
+    }
+}
+
+/// The one place that knows of other machines.
+#[cfg(feature = "remote")]
+mod remote {
+    use super::{Code, Error, Result};
+    use burn::remote::RemoteHost;
+    use burn::server::{RemoteServer, TokenAuthorizer, WebSocketTransport};
+    use burn::tensor::Device;
+    use std::net::TcpListener;
+
+    pub(super) async fn connect(address: &str, token: Option<&str>) -> Result<Device> {
+        if !address.starts_with("ws://") && !address.starts_with("wss://") {
+            let what =
+                format!("{address:?} is no worker's address: write ws://HOST:PORT, as `lopper worker` prints it");
+            return Err(Error::new(Code::Usage, what));
+        }
+        let host = RemoteHost::websocket(address);
+        let host = match token {
+            Some(token) => host.with_credential(token),
+            None => host,
+        };
+        let none = |e| Error::new(Code::NoDevice, format!("the worker at {address} cannot be used: {e}"));
+        Device::remote_options(&host).init_async().await.map_err(none)
+    }
+
+    pub(super) fn serve(device: Device, listener: TcpListener, token: Option<&str>) -> Result<()> {
+        let mut server = RemoteServer::new([device]);
+        if let Some(token) = token {
+            let authorizer = TokenAuthorizer::new(token).map_err(|e| Error::new(Code::Usage, e.to_string()))?;
+            server = server.with_authorizer(authorizer);
+        }
+        let lost = |e| Error::new(Code::DeviceLost, format!("the worker stopped: {e}"));
+        server.serve(WebSocketTransport::from_listener(listener)).map_err(lost)
+    }
+}
+
+/// Without the feature that brings them there are no other machines.
+#[cfg(not(feature = "remote"))]
+mod remote {
+    use super::{Code, Error, Result};
+    use burn::tensor::Device;
+    use std::net::TcpListener;
+
+    const WHY: &str = "this build cannot work with other machines: build it with the feature remote";
+
+    pub(super) async fn connect(_: &str, _: Option<&str>) -> Result<Device> {
+        Err(Error::new(Code::NoDevice, WHY))
+    }
+
+    pub(super) fn serve(_: Device, _: TcpListener, _: Option<&str>) -> Result<()> {
+        Err(Error::new(Code::NoDevice, WHY))
     }
 }
 

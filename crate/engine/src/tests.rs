@@ -269,6 +269,35 @@ fn a_batch_in_parts_moves_parameters_as_a_whole_one_does() {
 }
 
 #[test]
+fn devices_that_share_a_batch_move_parameters_as_one_does() {
+    let part = |seed: usize, from: usize, to: usize| Labelled {
+        images: labelled(seed).images[from * 72..to * 72].to_vec(),
+        dims: vec![to - from, 2, 6, 6],
+        labels: labelled(seed).labels[from..to].to_vec(),
+    };
+    let lessons = |seed: usize| vec![part(seed, 0, 2).into(), part(seed, 2, 3).into(), part(seed, 3, 4).into()];
+    let three_steps = |t: &mut Trainer| (0..3).for_each(|seed| t.learn(lessons(seed)).unwrap());
+    let shared = |settings: Settings| {
+        after(settings, |t| {
+            t.share(&model(CLASSIFIER), None, &[Device::cpu(), Device::cpu()]).unwrap();
+            three_steps(t);
+        })
+    };
+    let frozen = Settings { frozen_statistics: true, ..Settings::default() };
+    let (alone, together) = (after(frozen.clone(), three_steps), shared(frozen));
+    for name in ["w", "scale", "shift", "fc", "b"] {
+        assert!(apart(&alone, &together, name) < 1e-6, "{name}");
+        assert!(apart(&alone, &model(CLASSIFIER), name) > 1e-6, "{name} does not move");
+    }
+    let (alone, together) = (after(Settings::default(), three_steps), shared(Settings::default()));
+    for name in ["mean", "spread"] {
+        // One after the other three parts move them further than side by side.
+        let moved = |m: &Model| apart(m, &model(CLASSIFIER), name);
+        assert!(moved(&together) > 1e-4 && moved(&together) < moved(&alone), "{name}");
+    }
+}
+
+#[test]
 fn a_network_learns_what_its_teacher_says_without_labels() {
     let distill = || Settings {
         loss: Loss::Distill { temperature: 4.0, share: 0.9, smoothing: 0.0 },

@@ -59,7 +59,7 @@ pub use lopper_core::{Class, Code, Error, Result};
 #[cfg(not(target_family = "wasm"))]
 pub use lopper_engine::block_on;
 pub use lopper_engine::data::ImageLoader;
-pub use lopper_engine::{DeviceChoice, HostData, HostTensor};
+pub use lopper_engine::{Device, DeviceChoice, HostData, HostTensor};
 pub use mask::{MaskSummary, ZerosSummary};
 pub use methods::{Course, Method, PRESETS, Phase, PruneTrainOptions, PruneTrainRecipe, PruneTrainSummary, StageNote};
 pub use options::{DataOptions, Recovery, Stage, TuneOptions, Which};

@@ -74,6 +74,8 @@ pub(crate) struct First {
 pub struct Session {
     control: Arc<Control>,
     pub(crate) device: Device,
+    /// Devices that take parts of every batch of a fine-tune.
+    pub(crate) others: Vec<Device>,
     pub(crate) opened: Option<Opened>,
     pub(crate) images: Option<Images>,
     pub(crate) restored: Option<Restored>,
@@ -93,6 +95,7 @@ impl Session {
         Self {
             control: Arc::default(),
             device: Device::cpu(),
+            others: Vec::new(),
             opened: None,
             images: None,
             restored: None,
@@ -287,6 +290,25 @@ impl Session {
     /// When the GPU was asked for by name and is not there or fails its self-test; the device stays as it was.
     pub async fn device(&mut self, choice: DeviceChoice) -> Result<DeviceInfo> {
         self.device = Device::open(choice).await?;
+        self.others.clear();
+        Ok(self.device_info())
+    }
+
+    /// Takes the devices of other machines, see [`Device::worker`]: the first for evaluation and training, and every one for a part of
+    /// each batch of a fine-tune.
+    ///
+    /// # Errors
+    /// When there is none, or one cannot be used; the device stays as it was.
+    pub async fn workers(&mut self, addresses: &[String], token: Option<&str>) -> Result<DeviceInfo> {
+        let mut devices = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            devices.push(Device::worker(address, token).await?);
+        }
+        if devices.is_empty() {
+            return Err(Error::new(Code::Usage, "there is no worker: give the address of one"));
+        }
+        self.others = devices.split_off(1);
+        self.device = devices.remove(0);
         Ok(self.device_info())
     }
 

@@ -144,7 +144,7 @@ impl Session {
             loss: None,
             loss_kind,
             teacher,
-            parts: memory::parts(&graph, self.uncut().is_some(), options, host.memory()),
+            parts: memory::parts(&graph, self.uncut().is_some(), options, host.memory()).max(self.others.len() + 1),
             judged: 0,
             best: None,
             before_top1,
@@ -167,6 +167,7 @@ impl Session {
         let features = self.teach(&mut trainer, &options.rules, kind)?;
         let resting = self.rest(&mut trainer, &options.rules)?;
         ahead::scale(&mut trainer, &options.rules)?;
+        trainer.share(base, self.uncut(), &self.others)?;
         if let Some(state) = &from.state {
             trainer.restore(state)?;
         }

@@ -116,6 +116,13 @@ pub struct Tune {
     /// Device: auto, cpu or gpu.
     #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Train on the device of another machine, where `lopper worker` runs: ws://HOST:PORT. With several addresses, each takes a part
+    /// of every batch.
+    #[arg(long, value_name = "URL,URL", value_delimiter = ',', conflicts_with = "device")]
+    pub workers: Vec<String>,
+    /// What the workers want as their token.
+    #[arg(long, value_name = "TOKEN", env = "LOPPER_WORKER_TOKEN", hide_env_values = true, requires = "workers")]
+    pub worker_token: Option<String>,
     /// Allow OUT to be MODEL itself.
     #[arg(long)]
     pub force: bool,

@@ -14,6 +14,7 @@ pub mod sweep;
 pub mod text;
 pub mod tune;
 pub mod verify;
+pub mod worker;
 
 use crate::files;
 use lopper_pipeline::{Code, Data, Error, Result, Session, Unproved, Which};

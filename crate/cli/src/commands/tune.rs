@@ -6,8 +6,8 @@ use crate::files;
 use crate::table::count;
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    DataOptions, DeviceInfo, Error, EvaluationSummary, LossKind, Recovery, RestingSummary, Result, Rules, Session,
-    Stage, TuneOptions, TuneSummary, Unproved, Which, block_on,
+    Code, DataOptions, DeviceInfo, Error, EvaluationSummary, LossKind, Recovery, RestingSummary, Result, Rules,
+    Session, Stage, TuneOptions, TuneSummary, Unproved, Which, block_on,
 };
 use serde::Serialize;
 
@@ -46,20 +46,23 @@ pub fn run(args: &Tune) -> Result<()> {
         read.map_err(|e| e.at(original.display()))?;
     }
     let terminal = Terminal::keeping(args.checkpoint.as_deref());
-    let device = block_on(session.device(args.device))?;
+    let device = match args.workers.as_slice() {
+        [] => block_on(session.device(args.device))?,
+        workers => block_on(session.workers(workers, args.worker_token.as_deref()))?,
+    };
     let data = DataOptions {
         normalize: args.normalize.clone(),
         seed: args.seed,
         validation: Some(args.validation),
         test: Some(args.test),
     };
-    block_on(session.load_data(&files::name(&args.data), files::images(&args.data)?, &data, &terminal))
+    let data = block_on(session.load_data(&files::name(&args.data), files::images(&args.data)?, &data, &terminal))
         .map_err(|e| e.at(args.data.display()))?;
     if let Some(path) = args.checkpoint.as_deref().filter(|_| args.resume) {
         let resumed = block_on(session.restore(&files::read(path)?, &terminal)).map_err(|e| e.at(path.display()))?;
         same_settings(path, resumed.tune.as_ref() == Some(&TuneOptions { resume: false, ..options.clone() }))?;
     }
-    let summary = match block_on(session.tune(&options, &terminal)) {
+    let summary = match trained(&mut session, args, &options, &terminal) {
         Ok(summary) => summary,
         Err(e) => {
             terminal.clear();
@@ -67,11 +70,12 @@ pub fn run(args: &Tune) -> Result<()> {
         }
     };
     // The only look at the test images: what was cut, and what is written.
-    let tested = if args.test > 0.0 {
-        [Which::Original, Which::Tuned].map(|w| block_on(session.evaluate(w, None, &terminal)).ok())
-    } else {
-        [None, None]
-    };
+    let mut tested = [None, None];
+    if data.split.test > 0 && (data.labelled || data.targets) {
+        for (seen, which) in tested.iter_mut().zip([Which::Original, Which::Tuned]) {
+            *seen = Some(block_on(session.evaluate(which, None, &terminal))?);
+        }
+    }
     terminal.clear();
     let result = session.export(Which::Tuned, Unproved::Allow, "")?;
     files::write_pieces(&args.output, &result.model)?;
@@ -87,6 +91,19 @@ pub fn run(args: &Tune) -> Result<()> {
     }
     println!("device      {} ({})", device.name, device.why);
     Ok(())
+}
+
+/// The fine-tune. burn panics where the connection to a worker breaks, which must not cost what was learnt.
+fn trained(session: &mut Session, args: &Tune, options: &TuneOptions, terminal: &Terminal) -> Result<TuneSummary> {
+    let mut work = || block_on(session.tune(options, terminal));
+    if args.workers.is_empty() {
+        return work();
+    }
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let what =
+            "a worker cannot be reached any more: start it again, and go on with --resume where --checkpoint was given";
+        Err(Error::new(Code::DeviceLost, what))
+    })
 }
 
 fn rules(args: &Tune) -> Rules {
@@ -179,7 +196,7 @@ fn show(summary: &TuneSummary) {
     }
     println!("steps       {} in {:.1} s", count(summary.steps as u64), summary.seconds);
     if summary.parts > 1 {
-        println!("memory      each batch was taken in {} parts", summary.parts);
+        println!("parts       each batch was taken in {} parts", summary.parts);
     }
     if summary.steps > 0 {
         println!("loss        {:.4}{}", summary.loss, summary.loss_kind.map_or_else(String::new, learnt));

@@ -26,7 +26,7 @@ pub struct Hints<'a> {
 }
 
 /// Values that are compared.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Features {
     weight: f32,
     /// By value: channels of the uncut model's that are left, where some are not.
@@ -54,13 +54,28 @@ impl Trainer {
             self.learn_from(hints.original)?;
             return Ok(0);
         }
-        let names: Vec<String> = pairs.iter().map(|p| p.name.clone()).collect();
-        let whole = self.settings.loss.compares_all();
-        self.teacher = Some(Teacher::with_features(hints.original, self.network.device(), whole, &names)?);
-        self.network.also_give(pairs.iter().map(|p| p.own));
-        let count = pairs.len();
-        self.features = Some(Features { weight: hints.weight, stay: pairs.into_iter().map(|p| p.stay).collect() });
+        let (count, own) = (pairs.len(), pairs.iter().map(|p| p.own).collect());
+        let stay = pairs.into_iter().map(|p| p.stay).collect();
+        self.compare(hints.original, own, Features { weight: hints.weight, stay })?;
         Ok(count)
+    }
+
+    /// Learns from the uncut model what another trainer of the same model learns.
+    pub(super) fn learn_as(&mut self, leader: &Self, original: &Model) -> Result<()> {
+        let Some(features) = &leader.features else { return self.learn_from(original) };
+        let wanted = leader.network.wanted();
+        let own = wanted.iter().skip(wanted.len().saturating_sub(features.stay.len())).copied().collect();
+        self.compare(original, own, features.clone())
+    }
+
+    fn compare(&mut self, original: &Model, own: Vec<ValueId>, features: Features) -> Result<()> {
+        let name = |id: &ValueId| self.network.graph().values[*id].name.clone();
+        let names: Vec<String> = own.iter().map(name).collect();
+        let whole = self.settings.loss.compares_all();
+        self.teacher = Some(Teacher::with_features(original, self.network.device(), whole, &names)?);
+        self.network.also_give(own);
+        self.features = Some(features);
+        Ok(())
     }
 
     /// Splits off what the network gives of features.

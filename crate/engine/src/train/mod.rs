@@ -4,6 +4,7 @@ mod ahead;
 mod checkpoint;
 mod clip;
 mod features;
+mod followers;
 mod gates;
 mod lesson;
 mod loss;
@@ -143,6 +144,8 @@ pub struct Trainer {
     prefix: Option<prefix::Prefix>,
     /// Images that lie on the device.
     pixels: Option<pixels::DevicePixels>,
+    /// The same network on other devices, which take parts of every batch.
+    followers: Vec<Self>,
     /// What factors of penalties are multiplied by.
     strength: f32,
 }
@@ -198,6 +201,7 @@ impl Trainer {
             gates: Vec::new(),
             prefix: None,
             pixels: None,
+            followers: Vec::new(),
             strength: 1.0,
         })
     }
@@ -217,7 +221,10 @@ impl Trainer {
     /// When there is no teacher, or the images do not fit it.
     pub fn ask_ahead(&mut self, input: &HostTensor) -> Result<()> {
         let teacher = self.teacher.as_mut();
-        teacher.ok_or_else(|| Error::new(Code::Usage, "there is no uncut model to ask: name it"))?.answer_ahead(input)
+        teacher
+            .ok_or_else(|| Error::new(Code::Usage, "there is no uncut model to ask: name it"))?
+            .answer_ahead(input)?;
+        self.followers.iter_mut().try_for_each(|f| f.ask_ahead(input))
     }
 
     /// Puts all images of a data set on the device, where [`Lesson::moved`] finds them.
@@ -226,7 +233,7 @@ impl Trainer {
     /// When they are no bytes, or the normalisation does not fit them.
     pub fn keep_images(&mut self, data: &data::Dataset, normalization: &data::Normalization) -> Result<()> {
         self.pixels = Some(pixels::DevicePixels::new(data, normalization, self.network.device().inner())?);
-        Ok(())
+        self.followers.iter_mut().try_for_each(|f| f.keep_images(data, normalization))
     }
 
     /// The graph that is trained.
@@ -271,12 +278,7 @@ impl Trainer {
         let weight: f64 = parts.iter().map(Lesson::weight).sum();
         let draw = self.settings.seed.wrapping_add((self.steps as u64).wrapping_mul(SPREAD));
         self.network.device().inner().seed(draw);
-        let mut gradients: Vec<Option<DeviceTensor>> = vec![None; self.parameters.len() + self.gates.len()];
-        let mut losses = Vec::with_capacity(parts.len());
-        for part in parts {
-            let share = part.weight() / weight.max(1.0);
-            losses.push(self.add_gradients(part, share, &mut gradients)?);
-        }
+        let (mut gradients, losses) = self.dealt(parts, weight, draw)?;
         let rate = self.rate();
         self.steps += 1;
         if let Some(most) = self.settings.clip {
@@ -353,10 +355,7 @@ impl Trainer {
         let leaves = leaves.into_iter().chain(gates.iter().cloned());
         for ((leaf, _), sum) in leaves.zip(moves).zip(sums).filter(|((_, moves), _)| *moves) {
             if let Some(gradient) = gradient_of(leaf, &mut gradients)? {
-                *sum = Some(match sum.take() {
-                    None => gradient,
-                    Some(sum) => by_rank!(sum.rank(), D => Ok((sum.float::<D>()? + gradient.float()?).into()))?,
-                });
+                *sum = Some(followers::added(sum.take(), gradient)?);
             }
         }
         if let Mode::Train(statistics) = mode {
