@@ -36,7 +36,6 @@ pub(super) struct Features {
 /// A value of both models.
 struct Pair {
     own: ValueId,
-    name: String,
     stay: Option<Vec<i64>>,
 }
 
@@ -175,8 +174,7 @@ fn activates(node: &Node) -> bool {
 
 /// The uncut model's value of the same name, if both are known to hold the same channels but those that went.
 fn paired(graph: &Graph, own: ValueId, uncut: &Graph, removed: &dyn Fn(&str, usize) -> Vec<usize>) -> Option<Pair> {
-    let name = graph.values[own].name.clone();
-    let theirs = uncut.find(&name)?;
+    let theirs = uncut.find(&graph.values[own].name)?;
     let (small, large) = (graph.values[own].shape.as_ref()?, uncut.values[theirs].shape.as_ref()?);
     let float = |g: &Graph, id: ValueId| g.values[id].dtype.is_some_and(lopper_core::onnx::DataType::is_float);
     if small.len() != large.len() || small.len() < 2 || !float(graph, own) || !float(uncut, theirs) {
@@ -194,7 +192,7 @@ fn paired(graph: &Graph, own: ValueId, uncut: &Graph, removed: &dyn Fn(&str, usi
     }
     let stay = large.get(1).and_then(lopper_core::graph::Dim::length).filter(|_| !gone.is_empty());
     let stay = stay.map(|n| (0..n).filter(|k| !gone.contains(k)).map(|k| k as i64).collect());
-    Some(Pair { own, name, stay })
+    Some(Pair { own, stay })
 }
 
 /// The weight, and the axis of it, that a value's channels (its axis 1) come from.
@@ -332,7 +330,7 @@ mod tests {
         let found = |own: &str, uncut: &str, removed: &dyn Fn(&str, usize) -> Vec<usize>| {
             let network = Network::load_for_training(&model(own), &Place::cpu()).unwrap();
             let graph = Graph::new(&model(uncut)).unwrap();
-            let told = |p: Pair| (p.name, p.stay);
+            let told = |p: Pair| (network.graph().values[p.own].name.clone(), p.stay);
             pairs(&network, &graph, removed).into_iter().map(told).collect::<Vec<_>>()
         };
         let whole = |_: &str, _: usize| Vec::new();
