@@ -343,3 +343,28 @@ fn one_seed_decides_what_is_drawn() {
     assert_ne!(kept(1), kept(2));
     assert!(channels.groups.iter().any(|g| g.with_role(Role::Producer).next().is_some()));
 }
+
+/// Of two filters with equal scores the one whose normalisation counts for more stays; without its score the filters decide alone.
+#[test]
+fn taylor_scores_of_norms_count_in_their_groups() {
+    let text = "(float[N,2,4,4] x) => (float[N,3,4,4] y)
+<float[2,2,1,1] w, float[2] scale, float[2] shift, float[2] mean, float[2] spread = {1, 1}, float[3,2,1,1] v>
+{ c = Conv (x, w) n = BatchNormalization (c, scale, shift, mean, spread) r = Relu (n) y = Conv (r, v) }";
+    let graph = Graph::new(&lopper_core::text::parse(text).unwrap()).unwrap();
+    let channels = Channels::analyze(&graph);
+    let of = |criterion: Criterion, scale: Option<Vec<f64>>| {
+        let mut measured = Measured::default();
+        measured.insert(&criterion, "w", Ok(vec![1.0, 2.0]));
+        measured.insert(&criterion, "v", Ok(vec![1.0; 3]));
+        if let Some(scale) = scale {
+            measured.insert(&criterion, "scale", Ok(scale));
+        }
+        let scoring = Scoring { criterion: &criterion, reduction: None, normalizer: None, measured: &measured };
+        let at = channels.groups.iter().position(|g| g.name == "w").unwrap();
+        group_scores(&graph, &channels, |g| g == at, &scoring, &HashSet::new()).unwrap().swap_remove(at)
+    };
+    for criterion in [Criterion::WeightTaylorAbs, Criterion::WeightTaylorSigned, Criterion::WeightTaylorSq] {
+        assert_eq!(of(criterion.clone(), None), [1.0, 2.0]);
+        assert_eq!(of(criterion, Some(vec![5.0, 0.0])), [3.0, 1.0]);
+    }
+}

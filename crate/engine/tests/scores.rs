@@ -6,7 +6,7 @@ mod support;
 use lopper_core::Code;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::{Model, Tensor, tensor_proto};
-use lopper_core::score::{Criterion, Measured};
+use lopper_core::score::{Criterion, Measured, layers as layers_of_graph};
 use lopper_engine::data::{Dataset, ImageSpec, Normalization};
 use lopper_engine::eval::evaluate;
 use lopper_engine::score::{Sample, measure};
@@ -169,6 +169,32 @@ fn a_gate_is_the_scale_and_shift_of_its_norm() {
             assert!(error(&mean, &gate) < 1e-6 && error(&square, &gate) < 1e-6, "{file} {weight}");
         }
     }
+}
+
+/// Torch-Pruning 1.6.1 looks for GroupNorm where it means BatchNormalization, and its Taylor scores know of neither scales nor shifts.
+#[test]
+fn taylor_scores_of_weights_know_the_scale_and_shift_of_the_norm() {
+    let Some(folder) = shared("golden") else { return };
+    let golden = json(folder.join("resnet20.golden.json"));
+    let model = model(folder.join("resnet20.onnx"));
+    let graph = Graph::new(&model).unwrap();
+    let device = support::device();
+    let criteria = [Criterion::WeightTaylorSigned, Criterion::WeightTaylorAbs, Criterion::WeightTaylorSq];
+    let measured = measured(&model, &device, &criteria, samples(&folder, 64));
+    let mut norms = 0;
+    for layer in layers_of_graph(&graph) {
+        let Some(norm) = layer.norm else { continue };
+        let scale = &graph.values[graph.nodes[norm].input(1).unwrap()].name;
+        let identity = floats(&golden["variants"][&graph.values[layer.weight].name]["bn_identity"]);
+        let [signed, abs, sq] = [0, 1, 2].map(|k| scores(&measured, &criteria[k], scale));
+        let gate: Vec<f64> = identity.iter().map(|v| v.abs()).collect();
+        assert!(error(&signed, &gate) < 1e-3 * times(&device), "{scale}");
+        // |a + b| <= |a| + |b|, and (|a| + |b|)^2 is at most twice the sum of squares.
+        assert!(signed.iter().zip(&abs).all(|(s, a)| *s <= a * 1.000_001 + 1e-12), "{scale}");
+        assert!(abs.iter().zip(&sq).all(|(a, q)| a * a <= 2.000_01 * q + 1e-18), "{scale}");
+        norms += 1;
+    }
+    assert_eq!(norms, 19);
 }
 
 fn numbers(count: usize, seed: usize) -> Vec<f32> {

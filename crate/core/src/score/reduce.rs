@@ -1,7 +1,7 @@
 //! From scores of filters to scores of channels.
 
 use super::weights::finite;
-use super::{Criterion, Measured, Normalizer, Positions, Scorer};
+use super::{Criterion, Measured, Needs, Normalizer, Positions, Scorer};
 use crate::channels::{Channels, Group, Role, Site};
 use crate::error::{Code, Error, Result};
 use crate::graph::{Graph, ValueId};
@@ -129,7 +129,8 @@ impl Total {
 
 /// One number for each channel of each group that is wanted by one criterion, and none for the others.
 ///
-/// Members are the producers; for [`Criterion::GroupNorm`] consumers and the scales of normalisations as well. Where a
+/// Members are the producers; for [`Criterion::GroupNorm`] consumers and the scales of normalisations as well, and for Taylor criteria of
+/// weights the BatchNormalizations of producers, as far as they were measured. Where a
 /// channel has several positions in one member (the gates of a recurrent layer, a map that a linear layer reads), their
 /// mean counts, for `group_norm` their sum. Every parameter is read once, however many groups stand in it.
 ///
@@ -146,6 +147,7 @@ fn reduced(
 ) -> Result<Vec<Vec<f64>>> {
     let table = channels.class_table();
     let whole = *criterion == Criterion::GroupNorm;
+    let gains = |value: ValueId| whole || scored_by_itself(graph, value, criterion, measured);
     let mut place: Vec<Option<(usize, usize)>> = vec![None; table.len()];
     let mut totals: Vec<Vec<Total>> = Vec::new();
     let mut sites: BTreeMap<(ValueId, usize), Vec<usize>> = BTreeMap::new();
@@ -159,7 +161,9 @@ fn reduced(
                 *slot = Some((g, k));
             }
         }
-        for site in members(graph, group, whole).take(if reduction == Reduction::First { 1 } else { usize::MAX }) {
+        for site in
+            members(graph, group, whole, &gains).take(if reduction == Reduction::First { 1 } else { usize::MAX })
+        {
             sites.entry((site.value, site.bundle)).or_default().push(g);
         }
     }
@@ -187,13 +191,23 @@ fn reduced(
     Ok(totals.iter().map(|group| group.iter().map(|t| t.close(reduction)).collect()).collect())
 }
 
-/// The sites that are scored, the group's root first.
-pub(super) fn members<'a>(graph: &'a Graph, group: &'a Group, whole: bool) -> impl Iterator<Item = &'a Site> {
+/// The sites that are scored, the group's root first; of the scales of normalisations those of which `gains` says so.
+pub(super) fn members<'a>(
+    graph: &'a Graph,
+    group: &'a Group,
+    whole: bool,
+    gains: &impl Fn(ValueId) -> bool,
+) -> impl Iterator<Item = &'a Site> {
     group.sites.iter().filter(move |site| match site.role {
         Role::Producer => true,
         Role::Consumer => whole,
-        Role::Companion => whole && is_gain(graph, site.value),
+        Role::Companion => gains(site.value) && is_gain(graph, site.value),
     })
+}
+
+/// Whether a normalisation's scale has a measured score of its own, in which its shift is counted.
+fn scored_by_itself(graph: &Graph, value: ValueId, criterion: &Criterion, measured: &Measured) -> bool {
+    criterion.needs() == Needs::Labels && measured.get(criterion, &graph.values[value].name).is_some()
 }
 
 /// Whether a normalisation multiplies by a parameter.

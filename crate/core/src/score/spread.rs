@@ -45,8 +45,8 @@ pub fn spread(graph: &Graph, channels: &Channels, which: Members, numbers: &[Vec
 
 fn sites<'a>(graph: &'a Graph, group: &'a Group, which: Members) -> Box<dyn Iterator<Item = &'a Site> + 'a> {
     match which {
-        Members::Producers => Box::new(members(graph, group, false)),
-        Members::All => Box::new(members(graph, group, true)),
+        Members::Producers => Box::new(members(graph, group, false, &|_| false)),
+        Members::All => Box::new(members(graph, group, true, &|_| true)),
         Members::Normalized => Box::new(group.sites.iter().filter(|s| match s.role {
             Role::Producer => true,
             Role::Consumer => false,

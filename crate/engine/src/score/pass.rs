@@ -48,6 +48,22 @@ enum Part {
     Gate { layer: usize, channels: usize, space: usize },
     /// Terms of every filter.
     Weight { layer: usize, criterion: Criterion },
+    /// Terms of every channel of a BatchNormalization.
+    Norm { scale: ValueId, criterion: Criterion },
+}
+
+/// A parameter with its place in the autodiff graph.
+struct Leaf {
+    parameter: DeviceTensor,
+    leaf: DeviceTensor,
+}
+
+/// What gradients of parameters are taken in.
+enum Slope {
+    /// The weight of the first layer that reads it.
+    Weight { layer: usize, weight: Leaf },
+    /// Scale and shift of a BatchNormalization.
+    Norm { scale: ValueId, both: [Leaf; 2] },
 }
 
 impl Pass {
@@ -145,6 +161,9 @@ impl Pass {
                 Part::Weight { layer, criterion: Criterion::FisherObd } => {
                     tally.add(&Criterion::FisherObd, layer, Ok(numbers));
                 }
+                Part::Norm { scale, criterion } => {
+                    tally.add_norm(&criterion, scale, numbers.into_iter().map(|v| v * images as f64).collect());
+                }
                 // A batch weighs as much as it has images.
                 Part::Weight { layer, criterion } => {
                     tally.add(&criterion, layer, Ok(numbers.into_iter().map(|v| v * images as f64).collect()));
@@ -158,7 +177,7 @@ impl Pass {
     fn reduced(
         &self,
         gates: Vec<gates::Gate>,
-        leaves: Vec<(usize, DeviceTensor, DeviceTensor)>,
+        leaves: Vec<Slope>,
         slopes: &[Criterion],
         gradients: &mut Gradients,
     ) -> Result<(Vec<Part>, Vec<Tensor<1>>)> {
@@ -170,36 +189,54 @@ impl Pass {
                 parts.push(Part::Gate { layer: gate.layer, channels: gate.channels, space: gate.space });
             }
         }
-        for (layer, weight, leaf) in leaves {
-            let Some(gradient) = gradient_of(leaf, gradients)? else { continue };
-            let Some(own) = self.layers.get(layer) else { continue };
-            for criterion in slopes.iter().filter(|c| self.criteria.contains(c)) {
-                numbers.push(weights::terms(criterion, &weight, &gradient, &own.filters)?);
-                parts.push(Part::Weight { layer, criterion: criterion.clone() });
+        let asked = || slopes.iter().filter(|c| self.criteria.contains(c)).cloned();
+        for slope in leaves {
+            match slope {
+                Slope::Weight { layer, weight } => {
+                    let Some(gradient) = gradient_of(weight.leaf, gradients)? else { continue };
+                    let Some(own) = self.layers.get(layer) else { continue };
+                    for criterion in asked() {
+                        numbers.push(weights::terms(&criterion, &weight.parameter, &gradient, &own.filters)?);
+                        parts.push(Part::Weight { layer, criterion });
+                    }
+                }
+                Slope::Norm { scale, both: [gamma, beta] } => {
+                    let both = gradient_of(gamma.leaf, gradients)?.zip(gradient_of(beta.leaf, gradients)?);
+                    let Some((by_gamma, by_beta)) = both else { continue };
+                    for criterion in asked().filter(|c| weights::CRITERIA.contains(c)) {
+                        let both = [(&gamma.parameter, &by_gamma), (&beta.parameter, &by_beta)];
+                        numbers.push(weights::norm_terms(&criterion, both)?);
+                        parts.push(Part::Norm { scale, criterion });
+                    }
+                }
             }
         }
         Ok((parts, numbers))
     }
 
-    /// Gives every layer's weight a place in the autodiff graph: the first layer that reads it, the weight, and the
-    /// leaf.
-    fn leaves(
-        &self,
-        network: &Network,
-        constants: &mut [Option<Value>],
-    ) -> Result<Vec<(usize, DeviceTensor, DeviceTensor)>> {
+    /// Gives every layer's weight a place in the autodiff graph, once for all layers that read it, and the BatchNormalizations behind them.
+    fn leaves(&self, network: &Network, constants: &mut [Option<Value>]) -> Result<Vec<Slope>> {
         let mut seen = BTreeSet::new();
         let mut out = Vec::new();
-        for (k, layer) in self.layers.iter().enumerate() {
-            let slot = constants.get_mut(Slot::from(layer.weight));
-            let Some(place) = slot.filter(|_| seen.insert(layer.weight)) else { continue };
-            let Some(value) = place.clone().filter(Value::is_float) else { continue };
-            let weight = value.on(network.device().inner())?;
-            let leaf: DeviceTensor = by_rank!(weight.rank(), D => {
-                Ok(weight.clone().float::<D>()?.autodiff().require_grad().into())
+        let mut leaf = |id: ValueId| -> Result<Option<Leaf>> {
+            let Some(place) = constants.get_mut(Slot::from(id)).filter(|_| seen.insert(id)) else { return Ok(None) };
+            let Some(value) = place.clone().filter(Value::is_float) else { return Ok(None) };
+            let parameter = value.on(network.device().inner())?;
+            let leaf: DeviceTensor = by_rank!(parameter.rank(), D => {
+                Ok(parameter.clone().float::<D>()?.autodiff().require_grad().into())
             })?;
             *place = Some(leaf.clone().into());
-            out.push((k, weight, leaf));
+            Ok(Some(Leaf { parameter, leaf }))
+        };
+        for (layer, own) in self.layers.iter().enumerate() {
+            if let Some(weight) = leaf(own.weight)? {
+                out.push(Slope::Weight { layer, weight });
+            }
+            let node = own.norm.map(|id| &network.graph().nodes[id]);
+            let Some((scale, shift)) = node.and_then(|n| n.input(1).zip(n.input(2))) else { continue };
+            if let Some((gamma, beta)) = leaf(scale)?.zip(leaf(shift)?) {
+                out.push(Slope::Norm { scale, both: [gamma, beta] });
+            }
         }
         Ok(out)
     }

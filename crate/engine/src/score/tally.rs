@@ -16,6 +16,8 @@ pub(super) struct Tally {
     largest: usize,
     /// By criterion and layer.
     sums: BTreeMap<(usize, usize), Result<Vec<f64>>>,
+    /// Of BatchNormalizations, by criterion and scale.
+    norms: BTreeMap<(usize, ValueId), Vec<f64>>,
 }
 
 impl Tally {
@@ -26,6 +28,7 @@ impl Tally {
             images: 0,
             largest: 0,
             sums: BTreeMap::new(),
+            norms: BTreeMap::new(),
         }
     }
 
@@ -54,6 +57,14 @@ impl Tally {
         }
     }
 
+    /// Adds terms to those of a criterion and a BatchNormalization, told by its scale.
+    pub(super) fn add_norm(&mut self, criterion: &Criterion, scale: ValueId, terms: Vec<f64>) {
+        let Some(at) = self.criteria.iter().position(|c| c == criterion) else { return };
+        let sums = self.norms.entry((at, scale)).or_default();
+        sums.resize(terms.len().max(sums.len()), 0.0);
+        sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+    }
+
     /// The scores of every weight; the mean over the layers that share one.
     pub(super) fn close(self, graph: &Graph, measured: &mut Measured) -> Result<()> {
         if self.images == 0 {
@@ -66,6 +77,10 @@ impl Tally {
             for &weight in &weights {
                 let name = &graph.values[weight].name;
                 measured.insert(criterion, name, self.scores(graph, weight, at, criterion));
+            }
+            for ((_, scale), sums) in self.norms.iter().filter(|((own, _), _)| *own == at) {
+                let scores = sums.iter().map(|&sum| self.closed(criterion, sum)).collect();
+                measured.insert(criterion, &graph.values[*scale].name, Ok(scores));
             }
         }
         Ok(())

@@ -39,11 +39,28 @@ pub(super) fn terms(
     let product: DeviceTensor = by_rank!(weight.rank(), D => {
         Ok((weight.clone().float::<D>()? * gradient.clone().float::<D>()?).into())
     })?;
-    let rows = rows(product, at)?;
+    Ok(of_rows(criterion, rows(product, at)?))
+}
+
+/// As [`terms`], of a BatchNormalization: what its scale and its shift come to together, one number a channel. A gate behind it would have
+/// the same product (Molchanov et al., 2019).
+pub(super) fn norm_terms(
+    criterion: &Criterion,
+    scale_and_shift: [(&DeviceTensor, &DeviceTensor); 2],
+) -> Result<Tensor<1>> {
+    let mut columns = Vec::with_capacity(2);
+    for (parameter, gradient) in scale_and_shift {
+        let product = parameter.clone().float::<1>()? * gradient.clone().float::<1>()?;
+        columns.push(product.unsqueeze_dim::<2>(1));
+    }
+    Ok(of_rows(criterion, Tensor::cat(columns, 1)))
+}
+
+fn of_rows(criterion: &Criterion, rows: Tensor<2>) -> Tensor<1> {
     let sums = match criterion {
         Criterion::WeightTaylorAbs => rows.abs().sum_dim(1),
         Criterion::WeightTaylorSigned => rows.sum_dim(1).abs(),
         _ => (rows.clone() * rows).sum_dim(1),
     };
-    Ok(sums.flatten(0, 1))
+    sums.flatten(0, 1)
 }
