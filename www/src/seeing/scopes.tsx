@@ -88,7 +88,7 @@ export function ScopesView() {
             ({ scope, why: reason }) =>
               reason && (
                 <p key={scope} class="problem">
-                  {words.failed(words.scopes[scope], told(reason).join(' '))}
+                  {words.failed(words.scopes[scope], told(reason, false).join(' '))}
                 </p>
               ),
           )}

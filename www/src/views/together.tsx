@@ -125,7 +125,7 @@ export function History() {
       </table>
       {store.held.value.map(([group, why]) => (
         <p key={group} class="hint">
-          {text.together.whole(group, told(why).join(' '))}
+          {text.together.whole(group, told(why, false).join(' '))}
         </p>
       ))}
     </div>

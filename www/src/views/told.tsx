@@ -8,24 +8,24 @@ const REMEDY =
 /** The same in Chinese. */
 const REMEDY_ZH = /。(?=请)/;
 
-/** A sentence begins with a large letter, unless that is part of a name, and ends. */
-function whole(sentence: string): string {
-  const begun = /^[a-z]+['\s]/.test(sentence) ? sentence.charAt(0).toUpperCase() + sentence.slice(1) : sentence;
+/** A sentence begins with a large letter, unless that is part of a name or it goes on, and ends. */
+function whole(sentence: string, begins = true): string {
+  const begun = begins && /^[a-z]+['\s]/.test(sentence) ? sentence.charAt(0).toUpperCase() + sentence.slice(1) : sentence;
   if (/[.!?\u2026\u3002\uff01\uff1f]$/.test(begun)) return begun;
   return begun + (language.value === 'zh' ? '\u3002' : '.');
 }
 
-/** The sentences of a message. What the page says in its own words is whole already. */
-export function told(message: string): string[] {
+/** The sentences of a message; with `begins` false the first goes on after a colon. */
+export function told(message: string, begins = true): string[] {
   const said = text.said(message);
   const at = said.search(language.value === 'zh' ? REMEDY_ZH : REMEDY);
-  if (at < 0) return [whole(said)];
-  return [whole(said.slice(0, at)), whole(said.slice(at + 1).trim())];
+  if (at < 0) return [whole(said, begins)];
+  return [whole(said.slice(0, at), begins), whole(said.slice(at + 1).trim())];
 }
 
 /** A message of the engine. `remedy` is what to do about it, where the engine gives that apart. */
-export function Told(props: { message: string; remedy?: string }) {
-  const sentences = [...told(props.message), ...(props.remedy ? [whole(text.said(props.remedy))] : [])];
+export function Told(props: { message: string; remedy?: string; begins?: boolean }) {
+  const sentences = [...told(props.message, props.begins), ...(props.remedy ? [whole(text.said(props.remedy))] : [])];
   return (
     <>
       {sentences.map((sentence, index) => (
