@@ -3,6 +3,9 @@
 import { test as base, expect, type Locator, type Page } from '@playwright/test';
 import type { TestFile } from './files.js';
 
+/** The other language follows a moment after the engine, as the last part of the page. */
+const LAST = /\/zh-[^/]*\.js$/;
+
 export class Lopper {
   /** Requests since the engine was ready. */
   readonly requests: string[] = [];
@@ -12,7 +15,7 @@ export class Lopper {
 
   constructor(readonly page: Page) {
     page.on('request', (request) => {
-      if (this.#loaded && /^(https?|wss?):/.test(request.url())) this.requests.push(request.url());
+      if (this.#loaded && /^(https?|wss?):/.test(request.url()) && !LAST.test(request.url())) this.requests.push(request.url());
     });
     page.on('console', (message) => {
       if (message.type() === 'error') this.complaints.push(message.text());

@@ -12,7 +12,7 @@ import { workOffline } from './actions/offline.js';
 import { followAddress, keepAddress } from './actions/recipe.js';
 import { boot } from './actions/session.js';
 import { listenForUndo } from './actions/settings.js';
-import { startLanguage } from './strings.js';
+import { fetchLanguages, startLanguage } from './strings.js';
 import { followTitle } from './actions/tell.js';
 import { followTour } from './tour/state.js';
 import { App } from './views/app.js';
@@ -29,5 +29,8 @@ if (host) {
   followTitle();
   followKept();
   void lookForKept();
-  void boot().then(() => followAddress());
+  void boot().then(() => {
+    fetchLanguages();
+    followAddress();
+  });
 }

@@ -11,8 +11,15 @@ const LANGUAGES = Object.keys(NAMES) as Language[];
 export const TAGS: Record<Language, string> = { en: 'en', zh: 'zh-CN' };
 const KEY = 'lopper-language';
 
-/** Fetched with the page, so that a change later asks nothing of the network. */
-const chinese = import('./strings/zh.js').catch(() => undefined);
+/** Holds every sentence of the engine, too: whoever reads English does not wait for it. */
+let chinese: Promise<Strings | undefined> | undefined;
+function fetchChinese(): Promise<Strings | undefined> {
+  chinese ??= import('./strings/zh.js').then(
+    ({ zh }) => zh,
+    () => (chinese = undefined),
+  );
+  return chinese;
+}
 const loaded: { [L in Language]?: Strings } = { en };
 
 function preferred(): Language {
@@ -29,7 +36,7 @@ function preferred(): Language {
 export const language = signal<Language>('en');
 
 async function speak(wanted: Language): Promise<void> {
-  const zh = wanted === 'zh' ? (await chinese)?.zh : undefined;
+  const zh = wanted === 'zh' ? await fetchChinese() : undefined;
   if (zh) loaded.zh = zh;
   // Words that could not be fetched leave the page in English.
   language.value = loaded[wanted] ? wanted : 'en';
@@ -40,6 +47,13 @@ async function speak(wanted: Language): Promise<void> {
 /** Takes the language that was chosen before, or the first of the browser's that there is. */
 export async function startLanguage(): Promise<void> {
   await speak(preferred());
+}
+
+const LATER_MS = 1000;
+
+/** Fetches the other language once the page works, as the last part of loading: a change then asks nothing of the network. */
+export function fetchLanguages(): void {
+  setTimeout(() => void fetchChinese(), LATER_MS);
 }
 
 export async function chooseLanguage(wanted: Language): Promise<void> {

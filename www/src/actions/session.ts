@@ -139,7 +139,7 @@ export async function recover(why: string): Promise<void> {
     store.engine.value = { state: 'ready', version };
     notify('info', text.recovery.done(why, back));
   } catch (thrown) {
-    await startEmpty(why, sentence(thrown));
+    await startEmpty(why, text.said(sentence(thrown)));
   } finally {
     store.task.value = undefined;
   }

@@ -2,6 +2,7 @@
 
 import { computed, effect, signal, untracked } from '@preact/signals';
 import { client, notify } from '../actions/session.js';
+import { Failed } from '../client.js';
 import type { Drawing, Layout, Link, Role } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
@@ -191,7 +192,7 @@ export async function draw(): Promise<void> {
     level.value = fitting(paths(drawing));
     store.drawing.value = drawing;
   } catch (thrown) {
-    notify('bad', thrown instanceof Error ? thrown.message : String(thrown));
+    notify('bad', thrown instanceof Error ? thrown.message : String(thrown), thrown instanceof Failed ? thrown.code : undefined);
   }
 }
 

@@ -113,7 +113,7 @@ function graph({ drawn, model, cut }: Told): Markup {
 }
 
 function proof({ exact, max_error, tolerance, renormalised, not_proved, device }: CutSummary): Markup {
-  if (max_error === null) return html`<p>${text.proof.notRun} ${not_proved ?? ''}</p>`;
+  if (max_error === null) return html`<p>${text.proof.notRun} ${text.said(not_proved ?? '')}</p>`;
   const verdict = !exact ? text.proof.close : max_error <= tolerance ? text.proof.passed : text.proof.failed;
   const statistics = html`<p>${text.proof.renormalised} <code>${renormalised.join(', ')}</code></p>`;
   return html`<p><b>${verdict}</b></p>

@@ -4,6 +4,7 @@ import * as format from '../format.js';
 import type { PlanOptions } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { Told, told } from '../views/told.js';
 import { useAnswer } from './answer.js';
 import { BitmapCanvas } from './picture.js';
 import { Some } from './some.js';
@@ -38,13 +39,13 @@ export function Filters(props: { layer: number; plan: PlanOptions; planKey: stri
   const { value, problem } = useAnswer([store.model.value, layer, props.planKey], () =>
     client.call('filterPictures', { layer, plan }),
   );
-  if (problem) return <p class="problem">{problem}</p>;
+  if (problem) return <p class="problem"><Told message={problem} /></p>;
   if (!value) return <p class="hint">{words.working}</p>;
   const gone = value.channels.filter(({ goes }) => goes).length;
   return (
     <>
       <p class="hint">{words.filters.lead}</p>
-      {value.unscored && <p class="needs">{words.filters.noScores(value.unscored)}</p>}
+      {value.unscored && <p class="needs">{words.filters.noScores(told(value.unscored).join(' '))}</p>}
       <p class="hint" role="status">
         {words.layer.counts(format.exactly(gone), format.exactly(value.channels.length))}
       </p>

@@ -3,6 +3,7 @@ import { client } from '../actions/session.js';
 import type { LayerInfo } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { Told } from '../views/told.js';
 import { Segmented } from '../views/controls.js';
 import { shownPlan, useAnswer } from './answer.js';
 import { Filters } from './filters.js';
@@ -59,7 +60,7 @@ function Chosen(props: { layers: LayerInfo[] }) {
 /** Filters, feature maps and geometry of one layer. */
 export function LayerView() {
   const { value, problem } = useAnswer([store.model.value], () => client.call('layers', null));
-  if (problem) return <p class="problem">{problem}</p>;
+  if (problem) return <p class="problem"><Told message={problem} /></p>;
   if (!value) return <p class="hint">{text.seeing.working}</p>;
   return <Chosen layers={value} />;
 }

@@ -4,6 +4,7 @@ import * as format from '../format.js';
 import type { DataSummary, LayerInfo, PlanOptions, Silent } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { Told } from '../views/told.js';
 import { TaskProgress } from '../views/controls.js';
 import { useAnswer } from './answer.js';
 import { short } from './filters.js';
@@ -83,7 +84,7 @@ export function Maps(props: { layer: number; info: LayerInfo; plan: PlanOptions;
           </button>
         ))}
       </fieldset>
-      {problem && <p class="problem">{problem}</p>}
+      {problem && <p class="problem"><Told message={problem} /></p>}
       {!value && waiting && <p class="hint">{words.working}</p>}
       {value && (
         <>

@@ -4,6 +4,7 @@ import * as format from '../format.js';
 import type { FilterPlane, PlanOptions } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { Told } from '../views/told.js';
 import { useAnswer } from './answer.js';
 import { short } from './filters.js';
 
@@ -138,7 +139,7 @@ export function Plane(props: { layer: number; plan: PlanOptions; planKey: string
   const { value, problem } = useAnswer([store.model.value, layer, props.planKey], () =>
     client.call('filterPlane', { layer, plan }),
   );
-  if (problem) return <p class="problem">{problem}</p>;
+  if (problem) return <p class="problem"><Told message={problem} /></p>;
   if (!value) return <p class="hint">{words.working}</p>;
   const goes = new Set(value.goes);
   const both = value.nearest.filter((filter) => goes.has(filter)).length;

@@ -3,6 +3,7 @@ import * as format from '../format.js';
 import type { Estimate, Scope } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { told } from '../views/told.js';
 import { shownPlan, useAnswer } from './answer.js';
 
 const SCOPES: readonly Scope[] = ['group', 'isomorphic', 'global'];
@@ -87,7 +88,7 @@ export function ScopesView() {
             ({ scope, why: reason }) =>
               reason && (
                 <p key={scope} class="problem">
-                  {words.failed(words.scopes[scope], reason)}
+                  {words.failed(words.scopes[scope], told(reason, false).join(' '))}
                 </p>
               ),
           )}

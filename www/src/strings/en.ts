@@ -47,6 +47,8 @@ const stages: Record<SampleStage, string> = {
 };
 
 export const en = {
+  /** A sentence of the engine, which speaks English. */
+  said: (sentence: string): string => sentence,
   tasks,
   which,
   landing: {

@@ -2,7 +2,12 @@
 
 import type { SampleStage } from '../store.js';
 import type { Strings } from './en.js';
+import { translator } from './patterns.js';
 import { criteria } from './zh/criteria.js';
+import { errors } from './zh/errors.js';
+import { parts } from './zh/parts.js';
+import { reasons } from './zh/reasons.js';
+import { running } from './zh/running.js';
 import { seeing } from './zh/seeing.js';
 import { tour } from './zh/tour.js';
 import { training } from './zh/training.js';
@@ -21,6 +26,7 @@ const stages: Record<SampleStage, string> = {
 };
 
 export const zh: Strings = {
+  said: translator([parts, errors, reasons, running], '：'),
   tasks: {
     open: '正在读取模型',
     data: '正在读取图像',

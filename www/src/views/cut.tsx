@@ -11,6 +11,7 @@ import { Measure, MeasureNeeds, Times } from './measure.js';
 import { ScoresPanel } from './scores.js';
 import { SensitivityPanel } from './sensitivity.js';
 import { Step } from './step.js';
+import { Told } from './told.js';
 import { ZerosPanel } from './zeros.js';
 
 function Moves(props: { name: string; change: Change; show(value: number): string }) {
@@ -27,7 +28,7 @@ function EstimateLine() {
   if (problem) {
     return (
       <p class="estimate problem" role="alert">
-        {problem}
+        <Told message={problem} />
       </p>
     );
   }

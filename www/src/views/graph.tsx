@@ -11,6 +11,7 @@ import { shownPlan, useAnswer } from '../seeing/answer.js';
 import { ChannelMap } from './channels.js';
 import { Segmented } from './controls.js';
 import { Panel } from './panel.js';
+import { Told } from './told.js';
 
 const ZOOM_STEP = 1.25;
 /** More finds than these are not shown. */
@@ -140,8 +141,7 @@ function Details(props: { drawing: Drawing }) {
               <span class="quiet-text">
                 {text.groups.axis} {pin.axis}
               </span>
-              <br />
-              {pin.why} {pin.what_to_do}
+              <Told message={pin.why} remedy={pin.what_to_do} />
             </li>
           ))}
         </ul>

@@ -6,6 +6,7 @@ import * as store from '../store.js';
 import { text } from '../strings.js';
 import { GraphPanel } from './graph.js';
 import { Step } from './step.js';
+import { Told } from './told.js';
 import { WhyPanel } from './why.js';
 
 /** More rows than this would push the slider out of sight. */
@@ -130,8 +131,7 @@ function Pinned(props: { pinned: readonly Pin[] }) {
               {text.groups.axis} {pin.axis}
               {pin.op && `, ${pin.op}`}
             </span>
-            <br />
-            {pin.why} {pin.what_to_do}
+            <Told message={pin.why} remedy={pin.what_to_do} />
           </li>
         ))}
       </ul>

@@ -55,7 +55,7 @@ function DeviceMenu() {
         {device && (
           <p class="menu-now">
             <b>{device.name}</b>
-            <span>{device.why}</span>
+            <span>{text.said(device.why)}</span>
           </p>
         )}
         <fieldset disabled={store.busy.value}>

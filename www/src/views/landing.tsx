@@ -59,7 +59,7 @@ function EngineLine() {
   return (
     <p class="engine-line">
       <span class={`lamp lamp-${device?.kind ?? 'none'}`} aria-hidden="true" />
-      {device?.name} ({device?.why})
+      {device && `${device.name} (${text.said(device.why)})`}
     </p>
   );
 }

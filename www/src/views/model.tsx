@@ -4,6 +4,7 @@ import type { Port } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { Step } from './step.js';
+import { Told } from './told.js';
 
 function Fact(props: { name: string; title?: string; children: ComponentChildren }) {
   return (
@@ -61,7 +62,7 @@ export function ModelStep() {
           <ul class="reasons">
             {summary.unsupported.map((node) => (
               <li key={node.node}>
-                <code>{node.node}</code> <b>{node.op}</b> {node.why}
+                <code>{node.node}</code> <b>{node.op}</b> <Told message={node.why} />
               </li>
             ))}
           </ul>

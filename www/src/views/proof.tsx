@@ -2,6 +2,7 @@ import * as format from '../format.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { Step } from './step.js';
+import { Told } from './told.js';
 
 /** The scale runs from 1e-9 to 1e-2. */
 const LOWEST = -9;
@@ -40,7 +41,7 @@ export function ProofStep() {
   if (max_error === null) {
     return (
       <Step id="proof" state="open" note={elsewhere ? text.proof.elsewhere : text.proof.notRun}>
-        <p class="lead">{not_proved}</p>
+        <p class="lead">{not_proved !== null && <Told message={not_proved} />}</p>
       </Step>
     );
   }

@@ -131,8 +131,8 @@ function Rows() {
                     <td>{format.milliseconds(row.milliseconds)}</td>
                   </>
                 ) : (
-                  <td colSpan={4} title={row.failed}>
-                    {text.sweep.failed}: {row.failed}
+                  <td colSpan={4} title={text.said(row.failed)}>
+                    {text.sweep.failed}: {text.said(row.failed)}
                   </td>
                 )}
                 <td>

@@ -4,6 +4,7 @@ import * as format from '../format.js';
 import type { Preset } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
+import { told } from './told.js';
 import { Segmented } from './controls.js';
 import { SettingField } from './setting.js';
 
@@ -124,7 +125,7 @@ export function History() {
       </table>
       {store.held.value.map(([group, why]) => (
         <p key={group} class="hint">
-          {text.together.whole(group, why)}
+          {text.together.whole(group, told(why, false).join(' '))}
         </p>
       ))}
     </div>

@@ -5,6 +5,7 @@ import type { Link, Place } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { Panel } from './panel.js';
+import { Told } from './told.js';
 
 const place = ({ value, axis }: Place): string => `${value}[${axis}]`;
 
@@ -24,12 +25,12 @@ function Chain(props: { links: readonly Link[] }) {
 
 type Answer = Awaited<ReturnType<typeof askWhy>>;
 
-function Told(props: { answer: Answer }) {
+function Answered(props: { answer: Answer }) {
   const { answer } = props;
   if (answer.kind === 'none') {
     return (
       <p class="problem" role="alert">
-        {answer.message}
+        <Told message={answer.message} />
       </p>
     );
   }
@@ -54,7 +55,7 @@ function Told(props: { answer: Answer }) {
           {told.reasons.map((reason, index) => (
             <div key={index}>
               <p>
-                {text.why.because(place(reason.at))} {reason.why}.
+                {text.why.because(place(reason.at))} <Told message={reason.why} begins={false} />
               </p>
               <Chain links={reason.chain} />
             </div>
@@ -112,7 +113,7 @@ function Ask() {
         </button>
       </div>
       <div class="why-answer" aria-live="polite">
-        {answer.value && <Told answer={answer.value} />}
+        {answer.value && <Answered answer={answer.value} />}
       </div>
     </form>
   );

@@ -79,7 +79,7 @@ export const training = {
     stage: 'Stage',
     steps: 'Steps',
     what,
-    whole: (group: string, why: string) => `${group} stays whole: ${why}.`,
+    whole: (group: string, why: string) => `${group} stays whole: ${why}`,
     macs: 'MACs left',
     now: 'Now',
   },

@@ -61,7 +61,7 @@ export const training: typeof en = {
     stage: '阶段',
     steps: '步数',
     what,
-    whole: (group, why) => `${group} 保持完整：${why}。`,
+    whole: (group, why) => `${group} 保持完整：${why}`,
     macs: '剩余 MACs',
     now: '正在进行',
   },
