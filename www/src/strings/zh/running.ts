@@ -442,4 +442,20 @@ export const running: Patterns = {
   'the mask names {}, which the model does not have': '掩码提到 {}，但模型中没有它',
   'the mask of {} does not fit its shape {}': '{} 的掩码与其形状 {} 不符',
   'input {} has no shape, so no random input can be made for it': '输入 {} 没有形状，无法为其生成随机输入',
+  // engine/device.rs and others: workers
+  'a worker that agrees with the CPU': '与 CPU 结果一致的工作机',
+  '{} is no worker\'s address: write ws://HOST:PORT, as `lopper worker` prints it': '{} 不是工作机的地址。请写成 ws://主机:端口，如 `lopper worker` 所显示的那样',
+  'the worker at {} cannot be used: {}': '无法使用 {} 处的工作机：{}',
+  'the worker stopped: {}': '工作机已停止：{}',
+  'this build cannot work with other machines: build it with the feature remote': '此构建不能使用其他机器。请启用 remote 特性重新构建',
+  'scales are learnt on one worker only: leave --affine out, or name one worker': '缩放只能在一台工作机上学习。请去掉 --affine，或只指定一台工作机',
+  'there is no worker: give the address of one': '没有工作机。请给出一台的地址',
+  // engine/train/features.rs
+  'no feature was computed: this is a bug in Lopper': '没有算出任何特征：这是 Lopper 的错误',
+  'a feature of shape {} where the uncut model\'s is {}': '特征的形状为 {}，而未剪的模型为 {}',
+  'give the model that this one was cut from': '请给出剪出此模型的原模型',
+  // pipeline
+  'the images have no class each, which pruning and training together learns: put each class in a folder of its own, give an npz with an array "labels", or cut and fine-tune one after the other':
+    '图像没有各自的类别，而边剪枝边训练需要学习类别。请将每一类放在单独的文件夹中，或给出含 "labels" 数组的 npz，或先剪枝再微调',
+  'features count 0 or more': '特征的权重须为 0 或更大',
 };
