@@ -31,6 +31,8 @@ export interface ModelSummary {
   nodes: number;
   parameters: number;
   macs: number;
+  /** Bytes of all that nodes make of one sample. */
+  activation_bytes: number;
   inputs: Port[];
   outputs: Port[];
   unsupported: Unsupported[];

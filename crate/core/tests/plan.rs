@@ -4,7 +4,7 @@
 use lopper_core::Code;
 use lopper_core::channels::Channels;
 use lopper_core::graph::Graph;
-use lopper_core::plan::{Plan, PlanOptions, Scope, Target, plan};
+use lopper_core::plan::{Plan, PlanOptions, Scope, Target, activation_bytes, plan};
 use lopper_core::text::parse;
 use proptest::prelude::*;
 
@@ -114,4 +114,13 @@ proptest! {
             Err(e) => prop_assert_eq!(e.code(), Code::NothingToCut),
         }
     }
+}
+
+#[test]
+fn activations_are_counted_for_one_sample() {
+    let text = "(float[N,2,4,4] x) => (int64[N] y)
+<float[3,2,1,1] w, int64[2] shape = {0, -1}> { c = Conv (x, w) r = Relu (c) f = Reshape (r, shape) y = ArgMax <axis = 1, keepdims = 0> (f) }";
+    let graph = Graph::new(&parse(text).unwrap()).unwrap();
+    // Three values of 3 x 4 x 4 floats and one whole number.
+    assert_eq!(activation_bytes(&graph), 3 * 48 * 4 + 8);
 }

@@ -3,7 +3,7 @@
 use crate::summary::{GroupSummary, ModelSummary, OpenedModel, Port, Unsupported};
 use lopper_core::channels::{Channels, Group, Role};
 use lopper_core::graph::{Graph, Node, ValueId};
-use lopper_core::plan::{Cost, Savings};
+use lopper_core::plan::{Cost, Savings, activation_bytes};
 use lopper_core::report::pin_infos;
 use lopper_core::{Result, ops};
 use lopper_engine::Network;
@@ -20,6 +20,7 @@ pub(crate) fn opened(name: &str, bytes: u64, graph: &Graph, channels: &Channels,
             nodes: graph.nodes.len(),
             parameters: whole.parameters,
             macs: whole.macs,
+            activation_bytes: activation_bytes(graph),
             inputs: graph.inputs.iter().map(port).collect(),
             outputs: graph.outputs.iter().map(port).collect(),
             unsupported: unsupported(graph),

@@ -43,6 +43,8 @@ pub struct ModelSummary {
     pub parameters: u64,
     /// Multiply-accumulates of one sample.
     pub macs: u64,
+    /// Bytes of all that nodes make of one sample.
+    pub activation_bytes: u64,
     /// What it reads.
     pub inputs: Vec<Port>,
     /// What it gives.

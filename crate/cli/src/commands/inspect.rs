@@ -89,7 +89,12 @@ fn head(s: &ModelSummary) {
         ports.iter().map(one).collect::<Vec<_>>().join("; ")
     };
     println!("{}: {} bytes, operator set {}, {} nodes", s.name, count(s.bytes), s.opset, count(s.nodes as u64));
-    println!("{} parameters, {} multiply-accumulates a sample", count(s.parameters), count(s.macs));
+    println!(
+        "{} parameters; a sample takes {} multiply-accumulates and {} bytes of activations",
+        count(s.parameters),
+        count(s.macs),
+        count(s.activation_bytes)
+    );
     println!("inputs: {}", ports(&s.inputs));
     println!("outputs: {}", ports(&s.outputs));
     for u in &s.unsupported {

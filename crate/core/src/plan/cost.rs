@@ -31,6 +31,18 @@ pub fn whole_cost(graph: &Graph) -> Cost {
     counted(graph, &lengths_at_one(graph, |id| graph.values[id].shape.clone()))
 }
 
+/// Bytes of all that the nodes of a graph make of one sample, as far as shapes are known; what is computed ahead does not count.
+pub fn activation_bytes(graph: &Graph) -> u64 {
+    let values = lengths_at_one(graph, |id| graph.values[id].shape.clone());
+    let made = graph.nodes.iter().flat_map(|(_, node)| node.outputs.iter().flatten());
+    let moves = |id: &&ValueId| graph.values[**id].tensor.is_none() && graph.values[**id].constant.is_none();
+    let bytes = |id: &ValueId| {
+        let bits = graph.values[*id].dtype.map_or(0, |t| t.bits() as u64);
+        elements(&values, *id).unwrap_or(0).saturating_mul(bits) / 8
+    };
+    made.filter(moves).map(bytes).fold(0, u64::saturating_add)
+}
+
 fn counted(graph: &Graph, values: &Table<ValueId, Value>) -> Cost {
     let mut out = Cost { parameters: 0, macs: 0, bytes: 0 };
     for (id, v) in graph.values.iter() {

@@ -14,7 +14,7 @@ mod schedule;
 mod sets;
 mod solve;
 
-pub use cost::{Cost, cost, whole_cost};
+pub use cost::{Cost, activation_bytes, cost, whole_cost};
 pub use glob::matches_glob;
 pub use hardware::{HARDWARE, hardware};
 pub use latency::{LatencyTable, layers};
