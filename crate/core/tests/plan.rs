@@ -124,3 +124,24 @@ fn activations_are_counted_for_one_sample() {
     // Three values of 3 x 4 x 4 floats and one whole number.
     assert_eq!(activation_bytes(&graph), 3 * 48 * 4 + 8);
 }
+
+/// Of an option-A shortcut the stem's group holds the branch's convolution, too, which another group is named after.
+#[test]
+fn a_group_that_is_named_is_cut_alone() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/03_option_a_shortcut.txt")).unwrap();
+    let model = parse(text.split("\n---").next().unwrap()).unwrap();
+    let graph = Graph::new(&model).unwrap();
+    let channels = Channels::analyze(&graph);
+    let mut alone = 0;
+    for named in channels.groups.iter().filter(|g| g.prunable()) {
+        let ratios = [(named.name.clone(), 0.5)].into();
+        let options = PlanOptions { group_ratios: ratios, ..options(Scope::Group, Target::Ratio(0.0)) };
+        let Ok(plan) = plan(&graph, &channels, &options) else { continue };
+        let smaller: Vec<&str> =
+            plan.groups.iter().filter(|g| g.kept.len() < g.channels).map(|g| g.name.as_str()).collect();
+        assert_eq!(smaller, [named.name.as_str()]);
+        alone += 1;
+    }
+    assert!(alone > 1, "{alone}");
+}

@@ -5,6 +5,7 @@ use crate::methods::PruneTrainOptions;
 use crate::options::{TuneOptions, Which};
 use crate::session::Session;
 use lopper_core::onnx::Data;
+use lopper_core::recipe::Recipe;
 use lopper_core::report::Report;
 use lopper_core::{Code, Error, Result};
 use serde::Serialize;
@@ -102,7 +103,7 @@ impl Session {
         let Some(cut) = &opened.cut else { return Ok(String::new()) };
         let mut report = cut.report.clone();
         report.accuracy = opened.accuracy;
-        report.recipe.data = self.history()?.data;
+        report.recipe = self.whole_recipe()?;
         let proof = match (&cut.not_proved, report.exact) {
             (Some(n), _) => format!("not run, because {}", n.why),
             (None, true) => "the cut model equals the masked original on random input".to_owned(),
@@ -124,6 +125,10 @@ impl Session {
     /// # Errors
     /// When no model is open.
     pub fn recipe(&self) -> Result<String> {
+        json(&self.whole_recipe()?)
+    }
+
+    fn whole_recipe(&self) -> Result<Recipe> {
         let opened = self.opened()?;
         let mut recipe = self.history()?;
         if let Some(t) = &opened.trained {
@@ -135,7 +140,7 @@ impl Session {
             let tune = TuneOptions { rules: t.options.rules.filled(), ..t.options.clone() };
             recipe.tune = serde_json::to_value(tune).ok();
         }
-        json(&recipe)
+        Ok(recipe)
     }
 }
 

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use lopper_pipeline::{
-    Amount, Code, Host, MaskKind, MaskStep, Measure, PlanOptions, Recipe, Scope, SensitivityOptions, Session, Target,
-    Unproved, Which, block_on,
+    Amount, Code, Criterion, Host, MaskKind, MaskStep, Measure, PlanOptions, Recipe, Scope, SensitivityOptions,
+    Session, Target, TuneOptions, Unproved, Which, block_on,
 };
 use std::time::Instant;
 
@@ -69,6 +69,37 @@ fn masks_come_before_the_cut_and_stand_in_the_recipe() {
     let mut again = opened();
     block_on(again.follow(&recipe, &clock())).unwrap();
     assert_eq!(again.export(Which::Cut, Unproved::Refuse, "").unwrap().model, files.model);
+}
+
+#[test]
+fn a_report_of_a_fine_tune_repeats_it() {
+    let sample = || {
+        let mut session = Session::new();
+        block_on(session.load_sample(Bytes::from_static(SAMPLE), &clock())).unwrap();
+        session
+    };
+    let mut session = sample();
+    block_on(session.cut(&global(), &clock())).unwrap();
+    let options = TuneOptions { steps: Some(3), batch: 16, ..TuneOptions::default() };
+    block_on(session.tune(&options, &clock())).unwrap();
+    let made = session.export(Which::Tuned, Unproved::Refuse, "").unwrap();
+    for text in [&made.report, &made.recipe] {
+        let recipe = Recipe::read(text).unwrap();
+        let mut again = sample();
+        assert_eq!(block_on(again.follow(&recipe, &clock())).unwrap(), Which::Tuned);
+        let repeated = again.export(Which::Tuned, Unproved::Refuse, "").unwrap();
+        assert_eq!(repeated.bytes().unwrap(), made.bytes().unwrap());
+    }
+}
+
+#[test]
+fn a_sweep_of_criteria_that_look_at_images_needs_images_to_learn_from() {
+    let mut session = Session::new();
+    block_on(session.load_sample(Bytes::from_static(SAMPLE), &clock())).unwrap();
+    let apoz = PlanOptions { criterion: Criterion::parse("apoz").unwrap(), ..PlanOptions::new(Target::Ratio(0.3)) };
+    let recipes = [("apoz".to_owned(), Recipe::of_cut(apoz))];
+    let rows = block_on(session.sweep(&recipes, Some(20), &clock())).unwrap();
+    assert!(rows[0].failed.is_none() && rows[0].top1 > 0.0, "{rows:?}");
 }
 
 #[test]

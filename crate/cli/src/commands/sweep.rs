@@ -5,7 +5,7 @@ use crate::args::Sweep;
 use crate::files;
 use crate::table::{Table, count};
 use crate::terminal::Terminal;
-use lopper_pipeline::{DataOptions, Result, block_on};
+use lopper_pipeline::{Code, DataOptions, Error, Needs, Recipe, Result, block_on};
 
 /// Follows many recipes and compares them.
 pub fn run(args: &Sweep) -> Result<()> {
@@ -15,8 +15,18 @@ pub fn run(args: &Sweep) -> Result<()> {
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
     block_on(session.device(args.device))?;
-    // A recipe that fine-tunes needs images to learn from; the others are judged by all.
-    let learns = recipes.iter().any(|(_, r)| r.tune.is_some());
+    for (name, recipe) in &recipes {
+        if let Some(data) = recipe.data.as_ref().filter(|d| d.normalize != args.normalize) {
+            let what = format!(
+                "{name} is for images with --normalize {}, and all recipes are judged by the same images: give that, or remove its \"data\"",
+                data.normalize
+            );
+            return Err(Error::new(Code::Usage, what));
+        }
+    }
+    // A recipe that trains, or scores by images, needs some for that; the others are judged by all.
+    let looks = |r: &Recipe| r.cut.as_ref().is_some_and(|c| c.criterion.needs() != Needs::Weights);
+    let learns = recipes.iter().any(|(_, r)| r.tune.is_some() || r.prune_train.is_some() || looks(r));
     let data = DataOptions {
         normalize: args.normalize.clone(),
         seed: 0,

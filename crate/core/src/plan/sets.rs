@@ -333,11 +333,15 @@ impl Builder<'_> {
         set
     }
 
-    /// The ratio that was asked for a group by name.
+    /// The ratio that was asked for a group by name. What is the name of a group is asked for that group alone, though other groups
+    /// may hold what it is named after.
     fn ratio_of(&self, group: usize) -> Option<f64> {
-        let names = names_of(self.graph, self.channels.groups.get(group)?);
-        let asked = |glob: &str| names.iter().any(|n| matches_glob(glob, n));
-        self.options.group_ratios.iter().find(|(glob, _)| asked(glob)).map(|(_, ratio)| *ratio)
+        let own = self.channels.groups.get(group)?;
+        let ratios = &self.options.group_ratios;
+        let names = names_of(self.graph, own);
+        let named = |glob: &str| self.channels.groups.iter().any(|g| g.name == glob);
+        let asked = |glob: &str| !named(glob) && names.iter().any(|n| matches_glob(glob, n));
+        ratios.get(&own.name).or_else(|| ratios.iter().find(|(glob, _)| asked(glob)).map(|(_, ratio)| ratio)).copied()
     }
 
     /// Most channels of a group that go of the `own` within a set. Of a group that lies in several sets each keeps its part;

@@ -161,8 +161,10 @@ impl Recipe {
     /// # Errors
     /// When a number is out of range, or there is nothing to do.
     pub fn check(&self) -> Result<()> {
-        if self.mask.is_empty() && self.cut.is_none() && self.tune.is_none() {
-            return Err(Error::new(Code::Usage, "the recipe says nothing of what to do: give mask, cut or tune"));
+        let nothing = self.cut.is_none() && self.tune.is_none() && self.prune_train.is_none();
+        if self.mask.is_empty() && nothing {
+            let what = "the recipe says nothing of what to do: give mask, cut, tune or prune_train";
+            return Err(Error::new(Code::Usage, what));
         }
         self.cut.as_ref().map_or(Ok(()), PlanOptions::check)
     }

@@ -14,6 +14,7 @@ use lopper_core::cut::apply_mask;
 use lopper_core::graph::Graph;
 use lopper_core::onnx::Model;
 use lopper_core::plan::{PlanOptions, Target};
+use lopper_core::recipe::Recipe;
 use lopper_core::score::Criterion;
 use lopper_core::text::parse;
 use lopper_engine::train::{Optimizer, Schedule, Settings, Trainer};
@@ -306,6 +307,10 @@ fn every_preset_ends_with_a_proved_cut() {
         let report: serde_json::Value = serde_json::from_str(&session.report().unwrap()).unwrap();
         assert_eq!(report["prune_train"]["batch"], 16, "{name}");
         assert_eq!(report["model"]["sha256"], lopper_core::report::sha256(&before), "{name}");
+        for text in [session.recipe().unwrap(), session.report().unwrap()] {
+            let recipe = Recipe::read(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert!(recipe.prune_train.is_some() && recipe.cut.is_none(), "{name}: {recipe:?}");
+        }
     }
 }
 

@@ -135,7 +135,7 @@ export const errors: Patterns = {
   'the recipe is of version {}, and this program knows version {}: use the program that wrote it': '配方的版本是 {}，而本程序支持版本 {}。请使用写出它的程序',
   'this is no recipe: it has no field "version", which must be {}': '这不是配方：它没有字段 "version"，其值必须是 {}',
   'the recipe cannot be followed as it is written ({}): mend or remove that field': '配方无法照此执行（{}）。请修改或删除该字段',
-  'the recipe says nothing of what to do: give mask, cut or tune': '配方没有说明要做什么。请给出 mask、cut 或 tune',
+  'the recipe says nothing of what to do: give mask, cut, tune or prune_train': '配方没有说明要做什么。请给出 mask、cut、tune 或 prune_train',
   'the recipe cannot be written as JSON ({})': '配方无法写成 JSON（{}）',
   // core/score/criterion.rs
   'an exponent of {} makes no norm: give a number above 0, as in lp(3)': '指数 {} 不构成范数。请给出大于 0 的数，例如 lp(3)',
