@@ -15,6 +15,9 @@ function cargoCounts(out) {
   return { passed: sum(1), failed: sum(2) };
 }
 
+/** The crates of the native program. */
+const native = ['--release', '-p', 'lopper-engine', '-p', 'lopper-pipeline', '-p', 'lopper-cli'];
+
 async function cargoTest(args) {
   const { code, out } = await run(cargo, ['test', '--locked', '--no-fail-fast', ...args], { capture: true, may: true });
   return { code, ...cargoCounts(out) };
@@ -39,10 +42,13 @@ async function types() {
 
 async function browser() {
   await build();
+  // The page is compared with the command line. Built as its own tests build it, with the same features: nothing is compiled twice.
+  await run(cargo, ['test', '--locked', '--no-run', ...native]);
+  const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
   const scratch = await mkdtemp(path.join(tmpdir(), 'lopper-'));
   try {
     const report = path.join(scratch, 'report.json');
-    const env = { CHROMIUM: await chromium(), PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_FORCE_TTY: '0' };
+    const env = { CHROMIUM: await chromium(), PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_FORCE_TTY: '0', LOPPER_BINARY: path.join(targets, 'release', 'lopper') };
     const cli = path.join(root, 'node_modules', '@playwright', 'test', 'cli.js');
     const { code } = await run(process.execPath, [cli, 'test', '--reporter=list,json'], { env, may: true });
     const { stats, errors } = JSON.parse(await readFile(report, 'utf8').catch(() => '{"stats":{"expected":0,"unexpected":0,"flaky":0},"errors":[1]}'));
@@ -55,7 +61,7 @@ async function browser() {
 const runners = {
   tool,
   core: () => cargoTest(['-p', 'lopper-core', '-p', 'lopper-kernels']),
-  rust: () => cargoTest(['--release', '-p', 'lopper-engine', '-p', 'lopper-pipeline', '-p', 'lopper-cli']),
+  rust: () => cargoTest(native),
   types,
   browser,
 };
