@@ -172,7 +172,7 @@ test('what a recipe says beyond the controls is told, carried out, and written o
   await expect(further).toHaveCount(0);
   await expect(lopper.step('Data')).toContainText('4 classes');
   // The images are read again for their other split.
-  const saved = (what: object): Promise<void> =>
+  const saved = (what: Record<string, unknown>): Promise<void> =>
     expect(async () => expect(await recipe(lopper.button('Save settings'))).toMatchObject(what)).toPass({ timeout: 60_000 });
   await saved({ data: { seed: 2 }, score: { batch: 64, limit: 512 } });
   await expect.poll(() => page.url()).not.toBe(link);
