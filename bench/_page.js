@@ -61,15 +61,16 @@ async function engine() {
 
 const half = JSON.stringify({ criterion: 'l1', scope: 'group', target: { ratio: 0.5 }, floor: null, multiple: null, locks: [], seed: 0 });
 
-async function cutting() {
+/** `proofs`: how often it is cut; each cut runs the original and the cut model. */
+async function cutting(name, proofs) {
   const { lopper } = await engine();
-  const model = await bytes('/files/resnet18.onnx');
-  const anew = () => lopper.open(model, 'resnet18.onnx', [], new Float64Array(), () => undefined);
+  const model = await bytes(`/files/${name}.onnx`);
+  const anew = () => lopper.open(model, `${name}.onnx`, [], new Float64Array(), () => undefined);
   const open = await times(anew, 11, 3);
   // A second plan by the same criterion would find its scores.
   const plan = await times(() => lopper.plan(half), 11, 3, anew);
   const cuts = [];
-  for (let i = 0; i < 11; i += 1) {
+  for (let i = 0; i < proofs; i += 1) {
     anew();
     await lopper.cut(half);
     cuts.push(JSON.parse(lopper.report('cut')).seconds);
@@ -81,10 +82,10 @@ async function cutting() {
       lopper.open(none, 'none.onnx', [], new Float64Array(), () => undefined);
     } catch { /* meant */ }
   }, 11, 3);
-  row('page', 'as many bytes copied into wasm and refused, ms', spread(copy));
-  row('lopper, wasm, resnet18', 'open (copy into wasm, graph, groups), ms', spread(open));
-  row('lopper, wasm, resnet18', 'plan, ms', spread(plan));
-  for (const part of Object.keys(cuts[0])) row('lopper, wasm, resnet18', `${part}, ms (report)`, spread(cuts.map((c) => c[part] * 1e3)));
+  row('page', `${model.length} bytes copied into wasm and refused, ms`, spread(copy));
+  row(`lopper, wasm, ${name}`, 'open (copy into wasm, graph, groups), ms', spread(open));
+  row(`lopper, wasm, ${name}`, 'plan, ms', spread(plan));
+  for (const part of Object.keys(cuts[0])) row(`lopper, wasm, ${name}`, `${part}, ms (report)`, spread(cuts.map((c) => c[part] * 1e3)));
 }
 
 /** `fpgm_l2` of VGG-16's convolutions against the same distances by a matrix product in onnxruntime-web. */
@@ -140,7 +141,8 @@ async function ours(device, input, { runs, steps }) {
 /** Measures the named parts: core, scores, cpu, gpu; peers adds TensorFlow.js and jax-js, which take minutes. */
 export async function main(parts) {
   const input = Float32Array.from({ length: BATCH * 3 * 32 * 32 }, (_, i) => Math.sin(i * 12.9898) * 2);
-  if (parts.includes('core')) await cutting();
+  if (parts.includes('core')) await cutting('resnet18', 11);
+  if (parts.includes('core')) await cutting('resnet50', 3);
   if (parts.includes('scores')) await distances();
   if (parts.includes('cpu')) {
     await runtime(input);

@@ -1,11 +1,13 @@
-// In one page of Chromium: opening and cutting resnet18; ResNet-20 at batch 32 on the CPU and on WebGPU (a software adapter),
+// In one page of Chromium: opening and cutting resnet18 and a file of ResNet-50's size; ResNet-20 at batch 32 on the CPU and on WebGPU (a software adapter),
 // inference and distances of filters against onnxruntime-web and training against TensorFlow.js and jax-js.
 import { createReadStream, existsSync } from 'node:fs';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { chromium } from '@playwright/test';
+import ts from 'typescript';
 import { chromium as browserPath } from '../tool/chromium.mjs';
 import { Fault, cache, cargo, pkg, root, run, script } from '../tool/lib.mjs';
 import { buildWasm } from '../tool/wasm.mjs';
@@ -29,6 +31,23 @@ async function resnet18() {
   const place = path.join(cache, 'zoo');
   const file = path.join(place, 'resnet18.onnx');
   if (!existsSync(file)) await run('python3', [path.join(root, '../shared/zoo/unpack.py'), place], { quiet: true });
+  return file;
+}
+
+/** The browser tests' model with the widths of ResNet-50 (102 MB), random and not trained. */
+async function resnet50() {
+  const place = path.join(cache, 'bench-models');
+  const file = path.join(place, 'resnet50.onnx');
+  if (existsSync(file)) return file;
+  await mkdir(place, { recursive: true });
+  await writeFile(path.join(place, 'package.json'), '{"private":true,"type":"module"}');
+  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
+  for (const name of ['files', 'large']) {
+    const source = await readFile(path.join(root, `tests/browser/${name}.ts`), 'utf8');
+    await writeFile(path.join(place, `${name}.js`), ts.transpileModule(source, { compilerOptions }).outputText);
+  }
+  const made = await import(pathToFileURL(path.join(place, 'large.js')).href);
+  await writeFile(file, made.resnet50().bytes);
   return file;
 }
 
@@ -73,7 +92,7 @@ script(import.meta.url, async () => {
     bench: path.join(root, 'bench'),
     golden,
   };
-  const files = { 'resnet18.onnx': await resnet18(), ...(await vgg16()) };
+  const files = { 'resnet18.onnx': await resnet18(), 'resnet50.onnx': await resnet50(), ...(await vgg16()) };
   const { server, address } = await serve(folders, files);
   const browser = await chromium.launch({
     executablePath: await browserPath(),

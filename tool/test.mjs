@@ -39,10 +39,13 @@ async function types() {
 
 async function browser() {
   await build();
+  // The page is compared with the command line.
+  await run(cargo, ['build', '--locked', '--release', '-p', 'lopper-cli']);
+  const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
   const scratch = await mkdtemp(path.join(tmpdir(), 'lopper-'));
   try {
     const report = path.join(scratch, 'report.json');
-    const env = { CHROMIUM: await chromium(), PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_FORCE_TTY: '0' };
+    const env = { CHROMIUM: await chromium(), PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_FORCE_TTY: '0', LOPPER_BINARY: path.join(targets, 'release', 'lopper') };
     const cli = path.join(root, 'node_modules', '@playwright', 'test', 'cli.js');
     const { code } = await run(process.execPath, [cli, 'test', '--reporter=list,json'], { env, may: true });
     const { stats, errors } = JSON.parse(await readFile(report, 'utf8').catch(() => '{"stats":{"expected":0,"unexpected":0,"flaky":0},"errors":[1]}'));

@@ -44,8 +44,12 @@ for (const width of [1280, 360]) test(`loading, ${width} pixels wide: first pain
     }).observe({ type: 'longtask', buffered: true });
   });
   const early: Promise<number>[] = [];
+  let wasm = false;
+  page.on('requestfinished', (request) => {
+    wasm ||= new URL(request.url()).pathname.endsWith('.wasm');
+  });
   page.on('response', (response) => {
-    if (/\.(wasm|onnx)$/.test(new URL(response.url()).pathname)) return;
+    if (wasm || /\.(wasm|onnx)$/.test(new URL(response.url()).pathname)) return;
     early.push(response.body().then((body) => brotliCompressSync(body).length));
   });
   await page.goto('./');

@@ -1,3 +1,4 @@
+import type { Locator } from '@playwright/test';
 import { colourZip, smallModel } from './files.js';
 import { expect, test } from './page.js';
 
@@ -136,4 +137,80 @@ test('repair needs no training, and says what each stage brought', async ({ lopp
   await lopper.button('Evaluate before and after').click();
   await expect(page.locator('.result-top1')).toHaveText([/%/, /%/, /%/]);
   expect(lopper.complaints).toEqual([]);
+});
+
+test('what a recipe says beyond the controls is told, carried out, and written out again', async ({ lopper, page }) => {
+  const rules = {
+    version: 1,
+    cut: { criterion: 'hrank', scope: 'group', target: { ratio: 0.5 }, seed: 2 },
+    score: { batch: 8, limit: 24 },
+    data: { normalize: 'imagenet', seed: 7, validation: 0.25, test: 0.25 },
+    tune: { epochs: 3, steps: 3, learning_rate: 0.02, batch: 16, seed: 9, weight_decay: 0.01, augmentation: [], warmup: 0 },
+  };
+  await lopper.drop(smallModel());
+  await lopper.follow(rules);
+  await expect(page.getByRole('combobox', { name: 'Measure' })).toHaveValue('hrank');
+  const further = page.locator('.share-further');
+  for (const rule of ['score.limit = 24', 'data.seed = 7', 'data.validation = 0.25', 'tune.steps = 3', 'tune.seed = 9', 'tune.weight_decay = 0.01']) {
+    await expect(further).toContainText(rule);
+  }
+  await lopper.drop(colourZip());
+  await expect(lopper.step('Data')).toContainText('4 classes');
+  await lopper.button(/^Cut 50/).click();
+  await expect(lopper.step('Proof')).toContainText('The cut model equals');
+  await lopper.button('Fine-tune').click();
+  await expect(lopper.step('Fine-tune')).toContainText('3 steps in');
+  const recipe = async (button: Locator): Promise<unknown> => JSON.parse((await lopper.download(button)).bytes.toString()) as unknown;
+  const { cut: _, ...beyond } = rules;
+  // What was done, and what would be done again.
+  expect(await recipe(lopper.step('Download').getByRole('button', { name: 'Recipe', exact: true }))).toMatchObject(beyond);
+  expect(await recipe(lopper.button('Save settings'))).toMatchObject(beyond);
+
+  // The address holds all of it, and leaving it out is one step that can be taken back.
+  const link = page.url();
+  await lopper.button('Leave them out').click();
+  await expect(further).toHaveCount(0);
+  await expect(lopper.step('Data')).toContainText('4 classes');
+  // The images are read again for their other split.
+  const saved = (what: Record<string, unknown>): Promise<void> =>
+    expect(async () => expect(await recipe(lopper.button('Save settings'))).toMatchObject(what)).toPass({ timeout: 60_000 });
+  await saved({ data: { seed: 2 }, score: { batch: 64, limit: 512 } });
+  await expect.poll(() => page.url()).not.toBe(link);
+  await page.evaluate((hash) => (location.hash = hash), new URL(link).hash);
+  await expect(further).toContainText('tune.warmup = 0');
+  await saved(beyond);
+});
+
+test('a recipe that the page has no way to follow is left to the command line, whole', async ({ lopper, page }) => {
+  const cut = { criterion: 'l2', scope: 'group', target: { ratio: 0.25 } };
+  await lopper.drop(smallModel());
+  await expect(page.locator(counts)).toHaveText(['16 \u2192 8', '24 \u2192 12']);
+  const mask = [{ kind: 'l1_unstructured', tensors: ['first.weight'], amount: { share: 0.5 } }];
+  for (const recipe of [{ version: 1, mask, cut }, { version: 1, sparse: true, cut }, { version: 1, tune: { epochs: 1, learning_rate: 0.1, batch: 8 } }]) {
+    await lopper.follow(recipe);
+    await expect(page.getByRole('alert')).toContainText('on the command line');
+    await expect(page.getByRole('combobox', { name: 'Measure' })).toHaveValue('l1');
+    await page.getByRole('alert').getByRole('button').first().click();
+    await expect(page.getByRole('alert')).toHaveCount(0);
+  }
+});
+
+test('undo during work takes no step away', async ({ lopper, page }) => {
+  await lopper.drop(smallModel(), colourZip());
+  await expect(lopper.step('Data')).toContainText('4 classes');
+  await lopper.button(/^Cut 50/).click();
+  await expect(lopper.step('Proof')).toContainText('The cut model equals');
+  await page.getByLabel('Epochs').fill('900');
+  await page.keyboard.press('Tab');
+  await page.getByRole('combobox', { name: 'Measure' }).selectOption('fpgm_l2');
+  await lopper.button('Fine-tune').click();
+  const tune = lopper.step('Fine-tune');
+  await expect(tune.locator('.meter', { hasText: 'Step' })).toBeVisible();
+  await page.keyboard.press('Control+z');
+  await tune.getByRole('button', { name: 'Stop' }).click();
+  await expect(tune).toContainText('Stopped early.');
+  await expect(page.getByRole('combobox', { name: 'Measure' })).toHaveValue('fpgm_l2');
+  await lopper.button('Undo').click();
+  await expect(page.getByRole('combobox', { name: 'Measure' })).toHaveValue('l1');
+  await expect(page.getByLabel('Epochs')).toHaveValue('900');
 });

@@ -12,7 +12,7 @@ import { workOffline } from './actions/offline.js';
 import { followAddress, keepAddress } from './actions/recipe.js';
 import { boot } from './actions/session.js';
 import { listenForUndo } from './actions/settings.js';
-import { fetchLanguages, startLanguage } from './strings.js';
+import { startLanguage } from './strings.js';
 import { followTitle } from './actions/tell.js';
 import { followTour } from './tour/state.js';
 import { App } from './views/app.js';
@@ -29,8 +29,5 @@ if (host) {
   followTitle();
   followKept();
   void lookForKept();
-  void boot().then(() => {
-    fetchLanguages();
-    followAddress();
-  });
+  void boot().then(() => followAddress());
 }

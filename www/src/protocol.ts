@@ -127,9 +127,12 @@ export interface Recipe {
   version: 1;
   cut?: PlanOptions;
   score?: ScoreImages;
-  data?: { normalize: Normalize; seed: number };
+  data?: DataOptions;
   tune?: TuneOptions;
   prune_train?: Together;
+  /** These two the page only knows of. */
+  mask?: unknown[];
+  sparse?: boolean;
 }
 
 /** One number a channel, as channels are compared; small ones go first. */
@@ -180,7 +183,11 @@ export type Normalize = string;
 
 export interface DataOptions {
   normalize: Normalize;
-  seed: number;
+  /** Of the split. */
+  seed?: number;
+  /** Shares of the images. */
+  validation?: number;
+  test?: number;
 }
 
 export interface Thumbnail {

@@ -6,6 +6,7 @@ import type { KeptRun } from './kept.js';
 import { needsOf } from './criteria.js';
 import type {
   CutSummary,
+  DataOptions,
   DataSummary,
   DeviceChoice,
   DeviceInfo,
@@ -22,6 +23,7 @@ import type {
   Reduction,
   Schedule,
   Scope,
+  ScoreImages,
   Sensitivity,
   Stage,
   StageNote,
@@ -32,6 +34,7 @@ import type {
   Together,
   TogetherSummary,
   TuneLoss,
+  TuneOptions,
   TuneProgress,
   TuneSummary,
   Which,
@@ -111,6 +114,15 @@ export const model = signal<OpenedModel | undefined>(undefined);
 export const TARGETS = ['ratio', 'macs', 'parameters', 'bytes', 'latency'] as const;
 export type TargetKind = (typeof TARGETS)[number];
 
+/** What a recipe says that no control shows, under its own words: it is carried out, and written out again. */
+export interface Carried {
+  score?: ScoreImages;
+  data?: Omit<DataOptions, 'normalize'>;
+  /** Also there without a rule, where the recipe fine-tunes. */
+  tune?: Record<string, unknown>;
+  prune_train?: Record<string, unknown>;
+}
+
 /** What decides a run, as its controls hold it. */
 export interface Settings {
   criterion: string;
@@ -144,6 +156,7 @@ export interface Settings {
   epochsBefore: number | null;
   epochsAfter: number | null;
   batchTogether: number | null;
+  carried: Carried;
 }
 
 export const DEFAULTS: Settings = {
@@ -174,6 +187,7 @@ export const DEFAULTS: Settings = {
   epochsBefore: null,
   epochsAfter: null,
   batchTogether: null,
+  carried: {},
 };
 
 export const settings = signal<Settings>(DEFAULTS);
@@ -181,7 +195,7 @@ export const settings = signal<Settings>(DEFAULTS);
 export const linked = signal(false);
 /** Times of layers on the device in use: without them there is no target in milliseconds. */
 export const latencies = signal<LatencyTable | undefined>(undefined);
-/** The criterion that has looked at the images; a plan by another one that has to cannot be made yet. */
+/** The criterion that has looked at images, and which, as `looking` has it; a plan by another one that has to cannot be made yet. */
 export const scored = signal<string | undefined>(undefined);
 
 export const estimate = signal<Estimate | undefined>(undefined);
@@ -194,6 +208,10 @@ export const dataSource = signal<Source | undefined>(undefined);
 export const data = signal<DataSummary | undefined>(undefined);
 export const DEFAULT_NORMALIZE = 'imagenet';
 export const normalize = signal(DEFAULT_NORMALIZE);
+/** How images are read that are opened from now on. */
+export const dataOptions = computed<DataOptions>(() => ({ normalize: normalize.value, seed: settings.value.seed, ...settings.value.carried.data }));
+/** How a person's own images at hand were read: the seed may have changed since. */
+export const dataRead = signal<DataOptions | undefined>(undefined);
 
 export const evaluations = signal<Partial<Record<Which, Evaluation>>>({});
 
@@ -234,7 +252,8 @@ export const sweep = signal<{ row: SweepRow; recipe: Recipe | undefined }[]>([])
 export const zeros = signal<Zeros | undefined>(undefined);
 
 /** Images for criteria that look at some: enough for stable scores, and soon done. */
-export const SCORE_IMAGES = { batch: 64, limit: 512 };
+export const SCORE_IMAGES: ScoreImages = { batch: 64, limit: 512 };
+export const scoreImages = computed<ScoreImages>(() => settings.value.carried.score ?? SCORE_IMAGES);
 
 function target({ targetKind, amount }: Settings, table: LatencyTable | undefined): Target | undefined {
   const stays = round4(1 - amount);
@@ -283,10 +302,11 @@ export const planOptions = computed<PlanOptions | undefined>(() => {
   );
 });
 
+/** What is to be looked at, and by which criterion. */
+export const looking = computed(() => JSON.stringify([settings.value.criterion, scoreImages.value]));
+
 /** The criterion has to look at images before a plan can be made by it. */
-export const unscored = computed(
-  () => needsOf(settings.value.criterion) !== 'weights' && scored.value !== settings.value.criterion,
-);
+export const unscored = computed(() => needsOf(settings.value.criterion) !== 'weights' && scored.value !== looking.value);
 
 /** The cut on display is the one that the settings ask for. */
 export const cutIsCurrent = computed(
@@ -301,7 +321,7 @@ export const TOGETHER_TARGETS: readonly TargetKind[] = ['ratio', 'macs', 'parame
 
 /** The method as a recipe says it. */
 export const together = computed<Together | undefined>(() => {
-  const { together: preset, short, epochsBefore, epochsAfter, batchTogether, seed } = settings.value;
+  const { together: preset, short, epochsBefore, epochsAfter, batchTogether, seed, carried } = settings.value;
   return (
     preset && {
       preset,
@@ -310,9 +330,29 @@ export const together = computed<Together | undefined>(() => {
       ...(epochsAfter !== null && { tune_epochs: epochsAfter }),
       ...(batchTogether !== null && { batch: batchTogether }),
       seed,
+      ...carried.prune_train,
     }
   ) ?? undefined;
 });
+
+/** A fine-tune as a recipe says it. */
+export const tuneOptions = ({ epochs, learningRate, batch, seed, recover, loss, carried }: Settings): TuneOptions => ({
+  epochs,
+  learning_rate: learningRate,
+  batch,
+  seed,
+  resume: false,
+  recover,
+  loss,
+  ...carried.tune,
+});
+
+/** What of a recipe no control shows, as words for people. */
+export const further = computed(() =>
+  Object.entries(settings.value.carried).flatMap(([part, rules]: [string, object]) =>
+    Object.entries(rules).map(([name, value]) => `${part}.${name} = ${typeof value === 'string' ? value : JSON.stringify(value)}`),
+  ),
+);
 
 /** The best model there is to download. */
 export const result = computed<Which | undefined>(() => {

@@ -49,11 +49,9 @@ export async function startLanguage(): Promise<void> {
   await speak(preferred());
 }
 
-const LATER_MS = 1000;
-
-/** Fetches the other language once the page works, as the last part of loading: a change then asks nothing of the network. */
-export function fetchLanguages(): void {
-  setTimeout(() => void fetchChinese(), LATER_MS);
+/** Fetches the other language, as the last part of loading: a change then asks nothing of the network. */
+export async function fetchLanguages(): Promise<void> {
+  await fetchChinese();
 }
 
 export async function chooseLanguage(wanted: Language): Promise<void> {

@@ -142,7 +142,8 @@ export async function goOnWithKept(): Promise<void> {
   batch(() => {
     store.kept.value = undefined;
     store.awaited.value = run;
-    store.settings.value = run.note.settings;
+    // An older version may have kept it.
+    store.settings.value = { ...store.DEFAULTS, ...run.note.settings };
   });
   if (!store.data.value) notify('info', text.kept.images(run.note.data.name));
 }

@@ -4,7 +4,7 @@ import { batch, effect } from '@preact/signals';
 import { ENGINE_STOPPED, Failed } from '../client.js';
 import { type Picked, buffers, fromDrop, read, readModel, sort, title } from '../files.js';
 import { needsOf } from '../criteria.js';
-import type { DataSummary, LatencyTable, OpenedModel, PlanOptions } from '../protocol.js';
+import type { DataOptions, DataSummary, LatencyTable, OpenedModel, PlanOptions } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { clearNotices, client, notify, runTask } from './session.js';
@@ -55,16 +55,19 @@ export function adopt(opened: OpenedModel, source: store.Source): void {
     store.estimate.value = undefined;
     store.planProblem.value = undefined;
     store.data.value = undefined;
+    store.dataRead.value = undefined;
     store.evaluations.value = {};
     forgetCut();
   });
 }
 
-export function adoptData(summary: DataSummary, source: store.Source): void {
+/** `read`: how a person's own images were read. */
+export function adoptData(summary: DataSummary, source: store.Source, read?: DataOptions): void {
   batch(() => {
     store.data.value = summary;
     store.dataSource.value = source;
     store.normalize.value = summary.normalize;
+    store.dataRead.value = read && { ...read, normalize: summary.normalize };
     store.scored.value = undefined;
     store.sensitivity.value = undefined;
     store.sweep.value = [];
@@ -110,24 +113,23 @@ async function openModel(picked: readonly Picked[]): Promise<boolean> {
 }
 
 export async function loadData(picked: readonly Picked[], normalize: string = store.normalize.value): Promise<boolean> {
+  const options = { ...store.dataOptions.value, normalize };
   const summary = await runTask('data', async (progress) => {
     const files = await read(picked);
-    const options = { normalize, seed: store.settings.value.seed };
     return client.call('data', { name: title(picked), files, options }, { transfer: buffers(files), progress });
   });
   if (!summary) return false;
-  adoptData(summary, { kind: 'files', files: picked });
+  adoptData(summary, { kind: 'files', files: picked }, options);
   return true;
 }
 
-/** Changes how pixels become numbers; images that are loaded are read again. */
+/** Changes how pixels become numbers; images that are loaded are read again, also where only their split is to be another. */
 export async function setNormalize(value: string): Promise<void> {
   const before = store.normalize.value;
   store.normalize.value = value;
-  const source = store.dataSource.value;
-  if (store.data.value && source?.kind === 'files' && !(await loadData(source.files, value))) {
-    store.normalize.value = before;
-  }
+  const [source, read] = [store.dataSource.value, store.dataRead.value];
+  if (!read || source?.kind !== 'files' || JSON.stringify(read) === JSON.stringify(store.dataOptions.value)) return;
+  if (!(await loadData(source.files, value))) store.normalize.value = before;
 }
 
 /** Why the criterion cannot look at the images that it needs, if it cannot. */
@@ -142,11 +144,12 @@ export function lacking(): 'images' | 'labels' | undefined {
 /** Lets the criterion look at the images. */
 export async function scoreImages(): Promise<boolean> {
   const { criterion } = store.settings.value;
+  const looked = store.looking.value;
   const left = await runTask('score', (progress) =>
-    client.call('score', { criterion, images: store.SCORE_IMAGES }, { progress }),
+    client.call('score', { criterion, images: store.scoreImages.value }, { progress }),
   );
   if (!left) return false;
-  store.scored.value = criterion;
+  store.scored.value = looked;
   return true;
 }
 
@@ -207,8 +210,7 @@ export function followSettings(): void {
   // A criterion is given the images as soon as both are there; what failed once is not tried again by itself.
   let tried: unknown[] = [];
   effect(() => {
-    const { criterion } = store.settings.value;
-    const now = [criterion, store.data.value];
+    const now = [store.looking.value, store.data.value];
     const sampling = store.sampleStage.value !== undefined && store.sampleStage.value !== 'done';
     if (!store.data.value || sampling || store.busy.value || !store.unscored.value || lacking()) return;
     if (now.every((part, index) => part === tried[index])) return;

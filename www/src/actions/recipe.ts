@@ -2,7 +2,7 @@
 
 import { batch, computed, effect } from '@preact/signals';
 import { needsOf } from '../criteria.js';
-import type { PlanOptions, Recipe, Target } from '../protocol.js';
+import type { PlanOptions, Recipe, Target, TuneLoss } from '../protocol.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
 import { fileName, save } from './download.js';
@@ -16,22 +16,22 @@ const SETTLE_MS = 400;
 const tunes = (own: store.Settings): boolean => {
   const { recover, epochs, learningRate, batch, loss } = store.DEFAULTS;
   const same = own.recover.length === recover.length && own.epochs === epochs && own.learningRate === learningRate && own.batch === batch && own.loss === loss;
-  return store.tune.value !== 'none' || !same;
+  return store.tune.value !== 'none' || own.carried.tune !== undefined || !same;
 };
 
 /** The recipe of a plan and the settings around it. */
 export function recipeOf(plan: PlanOptions, own: store.Settings, tuned: boolean): Recipe {
   const looks = needsOf(own.criterion) !== 'weights';
-  const normalize = store.normalize.value;
-  const { recover, epochs, learningRate, batch, seed, loss } = own;
+  const { carried } = own;
+  const data = store.dataRead.value ?? store.dataOptions.value;
   const together = own.together && store.together.value;
-  if (together) return { version: 1, cut: plan, data: { normalize, seed }, prune_train: together };
+  if (together) return { version: 1, cut: plan, data, prune_train: together };
   return {
     version: 1,
     cut: plan,
-    ...(looks ? { score: store.SCORE_IMAGES } : {}),
-    ...(tuned || looks || normalize !== store.DEFAULT_NORMALIZE ? { data: { normalize, seed } } : {}),
-    ...(tuned ? { tune: { epochs, learning_rate: learningRate, batch, seed, resume: false, recover, loss } } : {}),
+    ...(looks || carried.score ? { score: carried.score ?? store.SCORE_IMAGES } : {}),
+    ...(tuned || looks || carried.data || data.normalize !== store.DEFAULT_NORMALIZE ? { data } : {}),
+    ...(tuned ? { tune: store.tuneOptions(own) } : {}),
   };
 }
 
@@ -51,36 +51,66 @@ function control(target: Target): { targetKind: store.TargetKind; amount: number
   return undefined;
 }
 
-/** Puts the controls where a recipe has them. */
-export function follow(found: Recipe): void {
-  const { cut, data, tune, prune_train } = found;
-  const target = cut && control(cut.target);
-  if (cut && !target) {
+const TUNE_CONTROLS = ['epochs', 'learning_rate', 'batch', 'seed', 'resume', 'recover', 'loss'];
+const TOGETHER_CONTROLS = ['preset', 'short', 'epochs', 'tune_epochs', 'batch', 'seed'];
+const LOSSES: readonly unknown[] = ['auto', 'cross-entropy', 'distill'] satisfies TuneLoss[];
+
+const without = (rules: object, shown: readonly string[]): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(rules).filter(([name]) => !shown.includes(name)));
+
+/** What the controls have no place for. One seed is theirs, the cut's: another one is carried, too. */
+function carriedOf({ score, data, tune, prune_train }: Recipe, cut: PlanOptions): store.Carried {
+  const own = (seed = 0): { seed?: number } => (seed === cut.seed ? {} : { seed });
+  // A recipe that is silent on it looks at all images.
+  const looks = score ?? (needsOf(cut.criterion) === 'weights' ? undefined : { batch: 64, limit: null });
+  const { batch: images, limit } = store.SCORE_IMAGES;
+  const usual = !looks || (looks.batch === images && looks.limit === limit);
+  const { validation, test } = data ?? {};
+  const split = data && { ...own(data.seed), ...(validation != null && { validation }), ...(test != null && { test }) };
+  const loss = tune?.loss !== undefined && !LOSSES.includes(tune.loss) ? { loss: tune.loss } : {};
+  return {
+    ...(usual ? {} : { score: { batch: looks.batch, limit: looks.limit ?? null } }),
+    ...(split && Object.keys(split).length > 0 && { data: split }),
+    ...(tune && { tune: { ...without(tune, TUNE_CONTROLS), ...own(tune.seed), ...loss } }),
+    ...(prune_train && { prune_train: { ...without(prune_train, TOGETHER_CONTROLS), ...own(prune_train.seed) } }),
+  };
+}
+
+/** Whether the page has a way for all that a recipe does: masks, and training of what is not cut, are the command line's. */
+function followable(found: Recipe): found is Recipe & { cut: PlanOptions } {
+  const { cut, mask, sparse, tune, prune_train } = found;
+  if (mask?.length || sparse || !cut || !control(cut.target)) return false;
+  return !prune_train || (!tune && Boolean(prune_train.preset));
+}
+
+/** Puts the controls where a recipe has them; false where the page cannot do what it says. */
+export function follow(found: Recipe): boolean {
+  if (!followable(found)) {
     notify('bad', text.recipe.onlyCommandLine);
-    return;
+    return false;
   }
+  const { cut, data, tune, prune_train } = found;
   batch(() => {
-    if (cut && 'latency' in cut.target) store.latencies.value = cut.target.latency.table;
+    if ('latency' in cut.target) store.latencies.value = cut.target.latency.table;
     set({
       ...store.DEFAULTS,
-      ...(cut && {
-        ...target,
-        criterion: cut.criterion,
-        reduction: cut.reduction ?? null,
-        normalizer: cut.normalizer ?? null,
-        scope: cut.scope,
-        sets: cut.sets,
-        groupRatios: cut.group_ratios,
-        floor: cut.floor,
-        minRatio: cut.min_ratio,
-        maxRatio: cut.max_ratio,
-        multiple: cut.multiple,
-        locks: cut.locks,
-        heads: cut.heads,
-        planSteps: cut.steps,
-        schedule: cut.schedule,
-        seed: cut.seed,
-      }),
+      ...control(cut.target),
+      criterion: cut.criterion,
+      reduction: cut.reduction ?? null,
+      normalizer: cut.normalizer ?? null,
+      scope: cut.scope,
+      sets: cut.sets,
+      groupRatios: cut.group_ratios,
+      floor: cut.floor,
+      minRatio: cut.min_ratio,
+      maxRatio: cut.max_ratio,
+      multiple: cut.multiple,
+      locks: cut.locks,
+      heads: cut.heads,
+      planSteps: cut.steps,
+      schedule: cut.schedule,
+      seed: cut.seed,
+      carried: carriedOf(found, cut),
       ...(tune && { recover: tune.recover ?? [], epochs: tune.epochs, learningRate: tune.learning_rate, batch: tune.batch, loss: tune.loss ?? 'auto' }),
       ...(prune_train && {
         together: prune_train.preset,
@@ -91,7 +121,15 @@ export function follow(found: Recipe): void {
       }),
     });
   });
-  if (data && data.normalize !== store.normalize.value) void setNormalize(data.normalize);
+  if (store.further.value.length > 0) notify('info', text.recipe.further(store.further.value));
+  if (data) void setNormalize(data.normalize);
+  return true;
+}
+
+/** Leaves out what no control shows; images are read as the controls have it. */
+export function leaveFurtherOut(): void {
+  set({ carried: {} });
+  void setNormalize(store.normalize.value);
 }
 
 /** An address that holds a recipe: those of steps begin with a letter. */
@@ -102,7 +140,7 @@ export async function followAddress(hash = location.hash): Promise<void> {
   const compact = HOLDS_RECIPE.exec(hash)?.[1];
   if (!compact) return;
   try {
-    follow(await client.call('readRecipe', { text: decodeURIComponent(compact) }));
+    if (!follow(await client.call('readRecipe', { text: decodeURIComponent(compact) }))) return;
   } catch {
     notify('bad', text.recipe.badLink);
     return;

@@ -21,7 +21,7 @@ export async function reopen(client: Client): Promise<string[]> {
   const images = store.dataSource.value;
   if (store.data.value && images?.kind === 'files') {
     const files = await read(images.files);
-    const options = { normalize: store.data.value.normalize, seed: store.settings.value.seed };
+    const options = store.dataRead.value ?? store.dataOptions.value;
     await client.call('data', { name: title(images.files), files, options }, { transfer: buffers(files) });
     back.push(text.recovery.images);
   }

@@ -95,10 +95,10 @@ async function restore(): Promise<void> {
 
 /** Fine-tunes the cut model. `resume`: goes on from the last checkpoint. */
 export async function fineTune(resume = false): Promise<boolean> {
-  const { epochs, learningRate, batch: images, seed, recover, loss } = store.settings.value;
+  const own = store.settings.value;
   // The choice is between labels and the uncut model; without labels the engine finds what there is to learn.
-  const what = store.data.value?.labelled ? loss : 'auto';
-  const options = { epochs, learning_rate: learningRate, batch: images, seed, resume, recover, loss: what };
+  const loss = store.data.value?.labelled ? own.loss : 'auto';
+  const options = { ...store.tuneOptions({ ...own, loss }), resume };
   beginTraining(resume);
   store.isTogether.value = false;
   const summary = await runTask('tune', async () => {

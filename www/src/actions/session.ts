@@ -5,7 +5,7 @@ import { Client, ENGINE_STOPPED, Failed } from '../client.js';
 import type { DeviceChoice, Progress, Which } from '../protocol.js';
 import { fetchViews } from '../lazy.js';
 import * as store from '../store.js';
-import { text } from '../strings.js';
+import { fetchLanguages, text } from '../strings.js';
 import { keep } from './kept.js';
 import { reopen } from './reopen.js';
 
@@ -115,8 +115,9 @@ export async function boot(): Promise<void> {
   try {
     const views = fetchViews().catch(() => undefined);
     const version = await client.start();
+    const languages = fetchLanguages();
     await askDevice(store.deviceChoice.value);
-    await views;
+    await Promise.all([views, languages]);
     store.engine.value = { state: 'ready', version };
   } catch (thrown) {
     store.engine.value = { state: 'failed', message: sentence(thrown) };

@@ -38,8 +38,9 @@ export function set(patch: Partial<store.Settings>): void {
 }
 
 function move(from: store.Settings[], to: store.Settings[]): void {
+  if (store.busy.value) return;
   const next = from.pop();
-  if (!next || store.busy.value) return;
+  if (!next) return;
   to.push(store.settings.value);
   lastKey = '';
   show(next);

@@ -91,10 +91,12 @@ export async function sweep(criteria: readonly CriterionName[], shares: readonly
   const plan = store.planOptions.value;
   if (!plan) return;
   const stages = repaired ? await repairs() : [];
+  // Rules of a fine-tune, its steps among them, are none of a repair.
+  const { tune: _, ...carried } = own.carried;
   const recipes = criteria.flatMap((criterion) =>
     shares.map((saved): [string, Recipe] => {
       const options = { ...plan, criterion, target: { macs: Math.round((1 - saved) * 1e4) / 1e4 } };
-      const settings = { ...own, criterion, epochs: 0, recover: stages };
+      const settings = { ...own, criterion, epochs: 0, recover: stages, carried };
       return [title(criterion, saved), recipeOf(options, settings, repaired)];
     }),
   );
@@ -122,7 +124,7 @@ export async function sweep(criteria: readonly CriterionName[], shares: readonly
 /** Makes a cut of the sweep the result: its settings, the cut, and its repair. */
 export async function take(recipe: Recipe): Promise<void> {
   if (store.busy.value) return;
-  follow(recipe);
+  if (!follow(recipe)) return;
   if (store.unscored.value && !(await scoreImages())) return;
   if ((await makeCut()) && recipe.tune) await fineTune();
 }

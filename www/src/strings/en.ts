@@ -342,7 +342,10 @@ export const en = {
     imagesFile: 'IMAGES.zip',
     badLink: 'The link holds no settings that this version of Lopper can read. Ask for a new one.',
     fromLink: 'The settings of the link are in place. Open the model that they are for.',
-    onlyCommandLine: 'This recipe cuts channels by name, which the page does not show. Follow it with \u201clopper run\u201d on the command line.',
+    onlyCommandLine:
+      'This recipe does what the page has no way to: it masks weights, names channels, or trains without a cut. Follow it with \u201clopper run\u201d on the command line.',
+    further: (rules: readonly string[]) => `The recipe sets further rules: ${rules.join(', ')}. They hold, and no control shows them.`,
+    leaveOut: 'Leave them out',
   },
   offline: { update: 'A new version of Lopper is ready. It is used once all of its tabs were closed.' },
   recover: {

@@ -330,7 +330,9 @@ export const zh: Strings = {
     imagesFile: 'IMAGES.zip',
     badLink: '链接中没有此版本 Lopper 能读取的设置。请索取新链接。',
     fromLink: '链接中的设置已就位。请打开与之对应的模型。',
-    onlyCommandLine: '这份配方按名称剪去通道，页面无法显示。请在命令行用“lopper run”执行。',
+    onlyCommandLine: '这份配方做了页面做不到的事：屏蔽权重、按名称剪去通道，或不剪枝就训练。请在命令行用“lopper run”执行。',
+    further: (rules) => `配方还设定了其他规则：${rules.join('、')}。它们有效，但没有控件显示。`,
+    leaveOut: '不用这些规则',
   },
   offline: { update: 'Lopper 有新版本。关闭它的所有标签页后即会启用。' },
   recover: {

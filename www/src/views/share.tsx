@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { commandLine, copy, link, recipe, saveRecipe } from '../actions/recipe.js';
+import { commandLine, copy, leaveFurtherOut, link, recipe, saveRecipe } from '../actions/recipe.js';
 import { redo, steps, undo } from '../actions/settings.js';
 import * as store from '../store.js';
 import { text } from '../strings.js';
@@ -71,6 +71,14 @@ export function Share() {
           {text.recipe.save}
         </button>
       </div>
+      {store.further.value.length > 0 && (
+        <div class="share-said share-further">
+          <p class="hint">{text.recipe.further(store.further.value)}</p>
+          <button type="button" class="button link" disabled={busy} onClick={leaveFurtherOut}>
+            {text.recipe.leaveOut}
+          </button>
+        </div>
+      )}
       {said.value && (
         <div class="share-said" role="status">
           <p class="hint">{said.value.done ? text.recipe.copied[said.value.kind] : text.recipe.notCopied}</p>
