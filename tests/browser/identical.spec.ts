@@ -105,10 +105,10 @@ async function onCpu({ page }: Lopper): Promise<void> {
   await expect(page.locator('.menu summary')).toHaveText('CPU', { timeout: 120_000 });
 }
 
-async function cut({ page, button, step }: Lopper, criterion: string): Promise<void> {
-  await page.getByRole('combobox', { name: 'Measure' }).selectOption(criterion);
-  await button(/^Cut 50/).click();
-  await expect(step('Proof')).toContainText('The cut model equals the masked original.');
+async function cut(lopper: Lopper, criterion: string): Promise<void> {
+  await lopper.page.getByRole('combobox', { name: 'Measure' }).selectOption(criterion);
+  await lopper.button(/^Cut 50/).click();
+  await expect(lopper.step('Proof')).toContainText('The cut model equals the masked original.');
 }
 
 /** The model and the recipe as they are downloaded. */

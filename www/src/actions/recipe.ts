@@ -120,16 +120,20 @@ export function follow(found: Recipe): boolean {
         batchTogether: prune_train.batch ?? null,
       }),
     });
+    // With the settings: otherwise the criterion would look at the images as they were read before.
+    if (data) void setNormalize(data.normalize);
   });
   if (store.further.value.length > 0) notify('info', text.recipe.further(store.further.value));
-  if (data) void setNormalize(data.normalize);
   return true;
 }
 
 /** Leaves out what no control shows; images are read as the controls have it. */
 export function leaveFurtherOut(): void {
-  set({ carried: {} });
-  void setNormalize(store.normalize.value);
+  // At once: otherwise the criterion would look at the images first, and they would not be read again meanwhile.
+  batch(() => {
+    set({ carried: {} });
+    void setNormalize(store.normalize.value);
+  });
 }
 
 /** An address that holds a recipe: those of steps begin with a letter. */

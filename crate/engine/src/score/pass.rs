@@ -58,12 +58,19 @@ struct Leaf {
     leaf: DeviceTensor,
 }
 
-/// What gradients of parameters are taken in.
-enum Slope {
+/// Parameters that gradients are taken in.
+struct Slope {
+    of: Of,
+    leaves: Vec<Leaf>,
+}
+
+/// Whose they are.
+#[derive(Clone, Copy)]
+enum Of {
     /// The weight of the first layer that reads it.
-    Weight { layer: usize, weight: Leaf },
-    /// Scale and shift of a BatchNormalization.
-    Norm { scale: ValueId, both: [Leaf; 2] },
+    Weight(usize),
+    /// Scale and shift of a BatchNormalization, told by its scale.
+    Norm(ValueId),
 }
 
 impl Pass {
@@ -190,25 +197,27 @@ impl Pass {
             }
         }
         let asked = || slopes.iter().filter(|c| self.criteria.contains(c)).cloned();
-        for slope in leaves {
-            match slope {
-                Slope::Weight { layer, weight } => {
-                    let Some(gradient) = gradient_of(weight.leaf, gradients)? else { continue };
+        for Slope { of, leaves } in leaves {
+            let mut found = Vec::with_capacity(leaves.len());
+            for Leaf { parameter, leaf } in leaves {
+                found.extend(gradient_of(leaf, gradients)?.map(|gradient| (parameter, gradient)));
+            }
+            match (of, found.as_slice()) {
+                (Of::Weight(layer), [(weight, gradient)]) => {
                     let Some(own) = self.layers.get(layer) else { continue };
                     for criterion in asked() {
-                        numbers.push(weights::terms(&criterion, &weight.parameter, &gradient, &own.filters)?);
+                        numbers.push(weights::terms(&criterion, weight, gradient, &own.filters)?);
                         parts.push(Part::Weight { layer, criterion });
                     }
                 }
-                Slope::Norm { scale, both: [gamma, beta] } => {
-                    let both = gradient_of(gamma.leaf, gradients)?.zip(gradient_of(beta.leaf, gradients)?);
-                    let Some((by_gamma, by_beta)) = both else { continue };
+                (Of::Norm(scale), [(gamma, by_gamma), (beta, by_beta)]) => {
                     for criterion in asked().filter(|c| weights::CRITERIA.contains(c)) {
-                        let both = [(&gamma.parameter, &by_gamma), (&beta.parameter, &by_beta)];
-                        numbers.push(weights::norm_terms(&criterion, both)?);
+                        numbers.push(weights::norm_terms(&criterion, [(gamma, by_gamma), (beta, by_beta)])?);
                         parts.push(Part::Norm { scale, criterion });
                     }
                 }
+                // The loss does not depend on it.
+                _ => {}
             }
         }
         Ok((parts, numbers))
@@ -230,12 +239,12 @@ impl Pass {
         };
         for (layer, own) in self.layers.iter().enumerate() {
             if let Some(weight) = leaf(own.weight)? {
-                out.push(Slope::Weight { layer, weight });
+                out.push(Slope { of: Of::Weight(layer), leaves: vec![weight] });
             }
             let node = own.norm.map(|id| &network.graph().nodes[id]);
             let Some((scale, shift)) = node.and_then(|n| n.input(1).zip(n.input(2))) else { continue };
             if let Some((gamma, beta)) = leaf(scale)?.zip(leaf(shift)?) {
-                out.push(Slope::Norm { scale, both: [gamma, beta] });
+                out.push(Slope { of: Of::Norm(scale), leaves: vec![gamma, beta] });
             }
         }
         Ok(out)
