@@ -76,7 +76,10 @@ test('the tour leads through six chapters, and knows what was tried', async ({ l
       const item = tasks.nth(task);
       // Each control is shown by its button: in sight, marked, and with the keyboard, where there is something to press.
       await item.getByRole('button', { name: /^Show me/ }).press('Enter');
-      if ((await item.getAttribute('class')) === 'is-next') await expect(page.locator('[data-tour-here]')).toBeInViewport();
+      // What runs may end meanwhile, and the task with it.
+      await expect(async () => {
+        if ((await item.getAttribute('class')) === 'is-next') await expect(page.locator('[data-tour-here]')).toBeInViewport({ timeout: 1_000 });
+      }).toPass({ timeout: 60_000 });
       await deed(lopper, page);
       await expect(item, `${title}, task ${task + 1}`).toHaveClass('is-done', { timeout: 120_000 });
     }

@@ -1,6 +1,6 @@
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { text } from '../strings.js';
 import { colour } from '../views/plot.js';
 import { type Area, type Palette, type Scene, type View, fit, head, hit, hitArrow, paint } from './paint.js';
@@ -41,6 +41,9 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
   const canvas = useRef<HTMLCanvasElement>(null);
   const view = useRef<View>({ x: 0, y: 0, zoom: 1 });
   const redraw = useRef<() => void>(() => undefined);
+  const pointer = useRef<{ x: number; y: number } | undefined>(undefined);
+  const press = useRef<{ x: number; y: number; moved: boolean } | undefined>(undefined);
+  const sensed = useRef<() => void>(() => undefined);
 
   const now = (): Scene | undefined => {
     const laidOut = scene.laidOut.value;
@@ -83,6 +86,7 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
         surface.width = Math.round(width * density);
         surface.height = Math.round(height * density);
       }
+      sensed.current();
       const seen = now();
       if (!seen) return;
       const [halves, names] = [scene.halves.value, [text.seeing.graph.width.before, text.seeing.graph.width.after]];
@@ -139,7 +143,6 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
     void scene.halves.value;
     redraw.current();
   });
-  useEffect(() => home(LEAST_ZOOM), [props.wide, scene.halves.value === undefined]);
 
   props.hands.current = {
     zoom: (times) => zoomAt(times, area().width / 2, area().height / 2),
@@ -152,6 +155,12 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
       redraw.current();
     },
   };
+
+  // At once, since a key may choose the next box before the frame is painted; a box that was chosen stays in the middle.
+  useLayoutEffect(() => {
+    home(LEAST_ZOOM);
+    if (scene.selected.value !== undefined) props.hands.current?.show(scene.selected.value);
+  }, [props.wide, scene.halves.value === undefined]);
 
   useEffect(() => {
     const surface = canvas.current;
@@ -166,7 +175,17 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
     return () => surface.removeEventListener('wheel', wheel);
   }, [props.wide]);
 
-  const press = useRef<{ x: number; y: number; moved: boolean } | undefined>(undefined);
+  /** Says what lies below the pointer, which changes as well when the drawing moves. */
+  const sense = (): void => {
+    const [seen, over] = [now(), pointer.current];
+    if (!seen || !over || press.current) return;
+    const box = hit(seen, view.current, within(over.x), over.y);
+    const arrow = box === undefined ? hitArrow(seen, view.current, within(over.x), over.y) : undefined;
+    const { box: oldBox, arrow: oldArrow } = { box: undefined, arrow: undefined, ...scene.hovered.peek() };
+    if (box === oldBox && arrow === oldArrow) return;
+    scene.hovered.value = box !== undefined ? { box } : arrow !== undefined ? { arrow } : undefined;
+  };
+  sensed.current = sense;
   const at = (event: PointerEvent | MouseEvent): number | undefined => {
     const seen = now();
     return seen && hit(seen, view.current, within(event.offsetX), event.offsetY);
@@ -207,11 +226,9 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
         }}
         onPointerMove={(event) => {
           const from = press.current;
+          pointer.current = { x: event.offsetX, y: event.offsetY };
           if (!from) {
-            const found = now();
-            const box = at(event);
-            const arrow = box === undefined && found ? hitArrow(found, view.current, within(event.offsetX), event.offsetY) : undefined;
-            scene.hovered.value = box !== undefined ? { box } : arrow !== undefined ? { arrow } : undefined;
+            sense();
             return;
           }
           const [x, y] = [event.clientX - from.x, event.clientY - from.y];
@@ -224,7 +241,10 @@ export function Canvas(props: { hands: { current: Hands | null }; wide: boolean;
           press.current = undefined;
         }}
         onPointerCancel={() => (press.current = undefined)}
-        onPointerLeave={() => (scene.hovered.value = undefined)}
+        onPointerLeave={() => {
+          pointer.current = undefined;
+          scene.hovered.value = undefined;
+        }}
         onDblClick={(event) => {
           const box = at(event);
           if (box !== undefined) scene.openBox(box);
