@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ export const pkg = path.join(root, 'www', 'pkg');
 export const kits = { cpu: ['--no-default-features'], gpu: [] };
 export const dist = path.join(root, 'dist');
 export const cargo = process.env.CARGO || 'cargo';
+export const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
 
 /** A fault with a sentence for the person at the terminal; anything else is a bug and keeps its stack. */
 export class Fault extends Error {}
@@ -88,6 +89,18 @@ export async function stamped(file, value) {
 export async function stamp(file, value) {
   await mkdir(path.dirname(file), { recursive: true });
   await writeFile(file, value);
+}
+
+/**
+ * Makes cargo build this checkout's crates anew where another one last used the target folder: cargo goes by the age of files,
+ * so it would take the other's programs, with the other's paths in them, for this one's.
+ */
+export async function ownTarget() {
+  const mark = path.join(targets, 'checkout');
+  if (await stamped(mark, root)) return;
+  const now = new Date();
+  for await (const file of files(path.join(root, 'crate'))) await utimes(file, now, now);
+  await stamp(mark, root);
 }
 
 /** Runs `main` when the script itself was started, and turns a Fault into one line and exit 1. */

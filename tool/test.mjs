@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from './build.mjs';
 import { chromium } from './chromium.mjs';
-import { Fault, cargo, root, run, script } from './lib.mjs';
+import { Fault, cargo, ownTarget, root, run, script, targets } from './lib.mjs';
 
 /** The sums of all of cargo's "test result" lines: one a test program. */
 function cargoCounts(out) {
@@ -41,7 +41,6 @@ async function browser() {
   await build();
   // The page is compared with the command line.
   await run(cargo, ['build', '--locked', '--release', '-p', 'lopper-cli']);
-  const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
   const scratch = await mkdtemp(path.join(tmpdir(), 'lopper-'));
   try {
     const report = path.join(scratch, 'report.json');
@@ -67,6 +66,7 @@ script(import.meta.url, async (args) => {
   const names = args.length ? args : Object.keys(runners);
   const unknown = names.filter((name) => !(name in runners));
   if (unknown.length) throw new Fault(`There is no runner ${unknown.join(', ')}: ${Object.keys(runners).join(', ')}.`);
+  await ownTarget();
   const rows = [];
   for (const name of names) {
     console.log(`\n== ${name}`);

@@ -4,7 +4,7 @@
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { cargoWasm } from './cargo-wasm.mjs';
-import { digest, kits, pkg, root, run, script, stamp, stamped } from './lib.mjs';
+import { digest, kits, ownTarget, pkg, run, script, stamp, stamped, targets } from './lib.mjs';
 import { wasmBindgen } from './wasm-bindgen.mjs';
 import { target } from './wasm-toolchain.mjs';
 
@@ -18,7 +18,7 @@ export async function buildWasm({ force = false } = {}) {
   const before = await digest(sources);
   if (!force && (await stamped(mark, before))) return false;
   const bindgen = await wasmBindgen();
-  const targets = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target');
+  await ownTarget();
   await rm(pkg, { recursive: true, force: true });
   for (const [kit, features] of Object.entries(kits)) {
     console.log(`Building the core for the browser, ${kit} (the first time takes many minutes)`);
