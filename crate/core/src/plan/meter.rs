@@ -14,7 +14,8 @@ pub struct Achieved {
     pub target: String,
     /// What was asked: a share, or milliseconds.
     pub asked: f64,
-    /// What the plan reaches, in the same unit.
+    /// What the plan reaches, in the same unit. For a ratio: the channels that go, of those of all groups that could be cut, whether
+    /// or not a lock, a floor, a ceiling, a multiple or a ratio of its own held a group back. So it may lie below what was asked.
     pub got: f64,
 }
 
@@ -57,7 +58,7 @@ impl Meter<'_> {
     pub(super) fn achieved(&self, groups: &[GroupPlan], removed: &[u32]) -> Result<Option<Achieved>> {
         let (asked, got) = match self.target {
             Target::Ratio(r) => {
-                let own = self.channels.groups.iter().zip(groups).filter(|(g, p)| g.prunable() && p.limit.is_none());
+                let own = self.channels.groups.iter().zip(groups).filter(|(g, _)| g.prunable());
                 let (all, kept) = own.fold((0, 0), |(a, k), (_, p)| (a + p.channels, k + p.kept.len()));
                 (*r, 1.0 - kept as f64 / all.max(1) as f64)
             }
