@@ -8,26 +8,38 @@ import onnx
 TARGETS = [("macs", "--macs"), ("parameters", "--params"), ("bytes", "--bytes")]
 
 
-def step(ctx, path, unit):
-    """The largest share of a model that one channel is worth; of recurrent weights it is twice the mean, as both axes go."""
+# A plan stops at the first channel that reaches the target, so it passes it by less than what that channel is worth: one part
+# in a hundred, but for these. LeNet has layers of 6 and 16 channels, of which one is worth up to an eighth of the MACs and a
+# twentieth of the parameters. A hidden unit of the recurrent model is a row and a column of each gate's square matrix: it is worth
+# up to twice the mean of a channel of its weights, which is 1.4 % of the file's. The number is that of the axes.
+SLACK = 0.01
+COARSE = {("lenet", "macs"): 1, ("lenet", "parameters"): 1, ("lenet", "bytes"): 1, ("lstm_gru", "bytes"): 2}
+
+
+def slack(ctx, path, unit):
+    """How far below the target a plan may end, as a share."""
+    axes = COARSE.get((path.stem, unit))
+    if axes is None:
+        return SLACK
     said = json.loads(ctx.run("inspect", path, "--json").stdout)
     key = "macs" if unit == "macs" else "parameters"
     whole = said["summary"][key]
-    shares = [g[key] / g["channels"] * g["blocks"] / whole for g in said["groups"] if g["prunable"]]
-    return 2 * max(shares, default=1.0)
+    largest = max(g[key] / g["channels"] * g["blocks"] / whole for g in said["groups"] if g["prunable"])
+    assert largest * axes > SLACK, f"{path.stem} is no exception: a channel is worth {largest:.4f}"
+    return axes * largest
 
 
 def budget(ctx, path, unit, option, scope):
-    """Asked share reached, at most one channel or one in a hundred below it."""
+    """Asked share reached, at most one in a hundred below it, or one channel of models where that is more."""
     out, report = ctx.scratch / "budget.onnx", ctx.scratch / "budget.json"
     ctx.run("prune", path, "-o", out, option, "0.7", "--scope", scope, "--report", report)
     said = json.loads(report.read_text())
     got = said["achieved"]["got"]
     real = out.stat().st_size / path.stat().st_size if unit == "bytes" else said[unit]["after"] / said[unit]["before"]
-    slack = max(0.01, step(ctx, path, unit))
+    below = slack(ctx, path, unit)
     # Plans count bytes of parameters; what else a cut drops from the file (nodes, shapes) may make it a little smaller.
     assert said["achieved"]["target"] == unit and -0.005 < got - real < 0.02, f"{got} is said, {real} is so"
-    assert 0.7 - slack <= got <= 0.7 + 1e-6, f"{got:.4f}, one channel is {slack:.4f}"
+    assert 0.7 - below <= got <= 0.7 + 1e-6, f"{got:.4f}, of which {below:.4f} may be missing"
     return f"{100 * got:.2f} %"
 
 
