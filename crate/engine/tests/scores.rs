@@ -429,9 +429,20 @@ fn what_is_missing_is_said() {
     let unlabelled = Sample { labels: None, ..images(2) };
     assert!(run(Criterion::ActivationMeanAbs, vec![unlabelled.clone()]).is_ok());
     for criterion in [Criterion::GbnAbs, Criterion::FisherObd, Criterion::WeightTaylorAbs] {
-        let e = run(criterion, vec![unlabelled.clone()]).unwrap_err();
-        assert!(e.code() == Code::BadData && e.message().contains("labels"), "{e}");
+        let e = run(criterion.clone(), vec![unlabelled.clone()]).unwrap_err();
+        let named = e.message().contains(&format!("no labels, which {criterion} cannot"));
+        assert!(e.code() == Code::BadData && named, "{e}");
+        // What it offers instead does work.
+        let (_, offered) = e.message().split_once("images only (").unwrap();
+        for other in offered.split_once(')').unwrap().0.split(", ").map(|name| Criterion::parse(name).unwrap()) {
+            assert_eq!(other.needs(), lopper_core::score::Needs::Images);
+        }
     }
+    // Of a mixture those are named that need labels.
+    let criteria = [&Criterion::Hrank, &Criterion::GbnAbs, &Criterion::WeightTaylorSq];
+    let batches = [Ok(unlabelled)];
+    let e = block_on(measure(&graph, &Device::cpu(), &criteria, batches, async |_| Control::Continue)).unwrap_err();
+    assert!(e.message().contains("which gbn_abs, weight_taylor_sq cannot"), "{e}");
     let wrong = Sample { labels: Some(vec![0, 9]), ..images(2) };
     assert_eq!(run(Criterion::GbnAbs, vec![wrong]).unwrap_err().code(), Code::DataMismatch);
     assert_eq!(run(Criterion::Hrank, Vec::new()).unwrap_err().code(), Code::BadData);

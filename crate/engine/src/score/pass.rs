@@ -95,7 +95,8 @@ impl Pass {
             let gates = self.criteria.iter().any(|c| gates::CRITERIA.contains(c));
             let slopes = self.criteria.iter().any(|c| weights::CRITERIA.contains(c));
             if gates || slopes {
-                self.gradients(network, &labelled(batch)?, gates, slopes.then_some(&weights::CRITERIA), tally).await?;
+                self.gradients(network, &self.labelled(batch)?, gates, slopes.then_some(&weights::CRITERIA), tally)
+                    .await?;
             }
         }
         match &self.forward {
@@ -113,7 +114,7 @@ impl Pass {
         let input = &network.graph().values[network.only_input()?];
         let copies = input.shape.as_ref().and_then(|s| s.first()?.length()).unwrap_or(1).max(1);
         let dims = [copies].into_iter().chain(batch.dims.iter().skip(1).copied()).collect();
-        let label = labels(batch)?.get(image).copied().unwrap_or_default();
+        let label = self.labels(batch)?.get(image).copied().unwrap_or_default();
         let single = Labelled { images: own.repeat(copies), dims, labels: vec![label; copies] };
         self.gradients(network, &single, false, Some(&[Criterion::FisherObd]), tally).await
     }
@@ -306,17 +307,30 @@ impl Pass {
     }
 }
 
-fn labels(batch: &Sample) -> Result<&[u32]> {
-    batch.labels.as_deref().ok_or_else(|| {
-        Error::new(
-            Code::BadData,
-            "the images have no labels, which criteria by gradient need: put each class in a folder of its own",
-        )
-    })
+/// Criteria that look at images without their classes.
+const UNLABELLED: [Criterion; 4] =
+    [Criterion::ActivationMeanAbs, Criterion::Apoz, Criterion::WandaStructured, Criterion::Hrank];
+
+fn names<'a>(criteria: impl Iterator<Item = &'a Criterion>) -> String {
+    criteria.map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn labelled(batch: &Sample) -> Result<Labelled> {
-    Ok(Labelled { images: batch.values.clone(), dims: batch.dims.clone(), labels: labels(batch)?.to_vec() })
+impl Pass {
+    fn labels<'a>(&self, batch: &'a Sample) -> Result<&'a [u32]> {
+        batch.labels.as_deref().ok_or_else(|| {
+            let what = format!(
+                "the images have no labels, which {} cannot do without: put each class in a folder of its own, or take a \
+                 criterion that needs images only ({}) or weights only (such as l1)",
+                names(self.criteria.iter().filter(|c| c.needs() == Needs::Labels)),
+                names(UNLABELLED.iter())
+            );
+            Error::new(Code::BadData, what)
+        })
+    }
+
+    fn labelled(&self, batch: &Sample) -> Result<Labelled> {
+        Ok(Labelled { images: batch.values.clone(), dims: batch.dims.clone(), labels: self.labels(batch)?.to_vec() })
+    }
 }
 
 /// Reads many small tensors back with one wait for the device.

@@ -359,7 +359,8 @@ export const running: Patterns = {
   // engine/score/pass.rs
   'a value of shape {} does not begin with the {} images of the batch; lock the group or score by weights':
     '形状为 {} 的值的第一个轴不是这一批的 {} 幅图像。请锁定该组，或按权重打分',
-  'the images have no labels, which criteria by gradient need: put each class in a folder of its own': '图像没有标签，而按梯度的度量需要标签。请将每一类放在单独的文件夹中',
+  'the images have no labels, which {} cannot do without: put each class in a folder of its own, or take a criterion that needs images only ({}) or weights only (such as l1)':
+    '图像没有标签，而 {} 需要标签。请把每个类别放在各自的文件夹中，或选用只需图像（{}）或只需权重（如 l1）的度量',
   // engine/score/tally.rs
   'there is no image to score by: give some': '没有可用于打分的图像。请添加一些',
   '{} has no score for {}': '{} 无法为 {} 打分',
