@@ -88,6 +88,28 @@ def stored(ctx, path, entry):
     return f"{sizes[0]} bytes, {sizes[1]} with zeros, {sizes[2]} as lists"
 
 
+def history(ctx, path):
+    """Steps of one call, of two calls and onto a masked file are the same masks; the last ones can be left out again."""
+    one, two, both, undone, onto = (ctx.scratch / f"history-{n}.onnx" for n in ("one", "two", "both", "undone", "onto"))
+    first, second, steps = (ctx.scratch / f"history-{n}.json" for n in ("first", "second", "steps"))
+    channels = ("--kind", "ln_structured", "--amount", "0.25")
+    entries = ("--kind", "l1_unstructured", "--amount", "0.5")
+    ctx.run("mask", path, "-o", one, *channels, "--report", first)
+    ctx.run("mask", path, "-o", two, "--steps", first, *entries, "--report", second)
+    steps.write_text(json.dumps([{"kind": "ln_structured", "amount": 0.25, "n": 2}, {"kind": "l1_unstructured", "amount": 0.5}]))
+    ctx.run("mask", path, "-o", both, "--steps", steps)
+    ctx.run("mask", path, "-o", undone, "--steps", second, "--undo", "1")
+    steps.write_text(json.dumps([{"kind": "zeros"}]))
+    ctx.run("mask", one, "-o", onto, "--steps", steps, *entries)
+    assert two.read_bytes() == both.read_bytes() and two.read_bytes() == onto.read_bytes()
+    assert undone.read_bytes() == one.read_bytes() != two.read_bytes()
+    weights = [[numpy_helper.to_array(t) for t in onnx.load(f).graph.initializer] for f in (one, two)]
+    assert all((after[before == 0] == 0).all() for before, after in zip(*weights))
+    zeros = [sum(int((w == 0).sum()) for w in model) for model in weights]
+    assert zeros[1] > zeros[0]
+    return f"{zeros[0]} zeros, then {zeros[1]}"
+
+
 def pattern(ctx, path):
     """Of every four inputs of a filter two stay."""
     out = ctx.scratch / "pattern.onnx"
@@ -153,6 +175,7 @@ def checks(ctx):
     manifest = json.loads((ctx.shared / "zoo" / "manifest.json").read_text())["models"]
     for name in ("lenet", "resnet18", "mobilenet_v2", "vit_tiny", "gqa_decoder"):
         yield f"mask stored {name}", partial(stored, ctx, ctx.zoo / f"{name}.onnx", manifest.get(name, {}))
+    yield "mask history", partial(history, ctx, ctx.shared / "golden" / "resnet20.onnx")
     yield "mask 2:4", partial(pattern, ctx, ctx.shared / "golden" / "resnet20.onnx")
     for name in ("resnet20", "resnet20_simplified"):
         yield f"mask dead {name}", partial(dead, ctx, check, ctx.shared / "golden" / f"{name}.onnx")

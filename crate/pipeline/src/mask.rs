@@ -5,6 +5,7 @@ use crate::latency::time;
 use crate::session::Session;
 use bytes::Bytes;
 use lopper_core::mask::{Amount, MaskKind, MaskStep, MaskedTensor, Masks, Stored};
+use lopper_core::onnx::Model;
 use lopper_core::report::Change;
 use lopper_core::{Code, Error, Result};
 use serde::Serialize;
@@ -14,6 +15,8 @@ use serde::Serialize;
 pub(crate) struct MaskState {
     pub(crate) steps: Vec<MaskStep>,
     masks: Masks,
+    /// The model before the first step, with the bytes of its file.
+    before: (Bytes, Model),
 }
 
 /// What masks left.
@@ -54,28 +57,71 @@ pub struct ZerosSummary {
 const NOTE: &str = "zeros alone make nothing faster: a runtime multiplies them like any other number; what whole channels are dead can be cut";
 
 impl Session {
-    /// Masks the opened model: from here on it is the masked one, with zeros. What was cut or tuned is dropped.
+    /// Masks the opened model: from here on it is the masked one, with zeros. What was cut or tuned is dropped. Where it is masked
+    /// already these steps are added: as in torch's `PruningContainer`, they choose among the entries that are left, and what was
+    /// masked stays so.
     ///
     /// # Errors
     /// When a step does not fit the model, or it is too large for one file; the session is unchanged then.
     pub fn mask(&mut self, steps: &[MaskStep]) -> Result<MaskSummary> {
         let opened = self.opened()?;
-        if opened.masks.is_some() {
-            return Err(Error::new(Code::Usage, "the model is masked already: open it anew to mask it otherwise"));
-        }
-        let mut masks = Masks::new(&opened.graph, &opened.channels);
+        let (mut masks, mut all, before) = match &opened.masks {
+            Some(state) => (state.masks.clone(), state.steps.clone(), state.before.clone()),
+            None => {
+                let masks = Masks::new(&opened.graph, &opened.channels);
+                (masks, Vec::new(), (opened.bytes.clone(), opened.model.clone()))
+            }
+        };
         for step in steps {
             masks.apply(step)?;
         }
-        let bytes = Bytes::from(masks.zeros(&opened.model)?.write()?);
-        let sizes = Change { before: opened.size(), after: bytes.len() as u64 };
-        let summary = summary(&masks, sizes, Vec::new());
-        let name = opened.name.clone();
+        all.extend_from_slice(steps);
+        self.masked(MaskState { steps: all, masks, before })
+    }
+
+    /// Takes the last step of masking back; after the first of them the model is as it was opened, to the byte. What was cut or
+    /// tuned is dropped.
+    ///
+    /// # Errors
+    /// When nothing is masked.
+    pub fn undo_mask(&mut self) -> Result<MaskSummary> {
+        let state = self.opened()?.masks.as_ref();
+        let state = state
+            .filter(|m| !m.steps.is_empty())
+            .ok_or_else(|| Error::new(Code::Usage, "there is no mask to take back: mask the model first"))?;
+        let (mut masks, mut steps, before) = (state.masks.clone(), state.steps.clone(), state.before.clone());
+        masks.undo();
+        steps.pop();
+        self.masked(MaskState { steps, masks, before })
+    }
+
+    /// The steps of masking so far, in order.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub fn mask_steps(&self) -> Result<&[MaskStep]> {
+        Ok(self.opened()?.masks.as_ref().map(|m| m.steps.as_slice()).unwrap_or_default())
+    }
+
+    /// Opens the model with these masks in the place of the one that is open; images stay.
+    fn masked(&mut self, state: MaskState) -> Result<MaskSummary> {
+        let (bytes, model) = &state.before;
+        let size = bytes.len() as u64 + model.outside();
+        let zeros = match state.steps.is_empty() {
+            true => None,
+            false => Some(Bytes::from(state.masks.zeros(model)?.write()?)),
+        };
+        let after = zeros.as_ref().map_or(size, |z| z.len() as u64);
+        let summary = summary(&state.masks, Change { before: size, after }, Vec::new());
+        let name = self.opened()?.name.clone();
         let images = self.images.take();
-        let reopened = self.open(bytes, &name).map(|_| ());
+        let reopened = match zeros {
+            Some(zeros) => self.open(zeros, &name).map(|_| ()),
+            None => self.put(bytes.clone(), &name, model.clone()).map(|_| ()),
+        };
         self.images = images;
         reopened?;
-        self.opened_mut()?.masks = Some(MaskState { steps: steps.to_vec(), masks });
+        self.opened_mut()?.masks = (!state.steps.is_empty()).then_some(state);
         Ok(summary)
     }
 

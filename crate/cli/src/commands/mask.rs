@@ -1,14 +1,16 @@
 //! `lopper mask`
 
-use super::{open, print_json, write_model};
+use super::{open, print_json, run::read, write_model};
 use crate::args::Mask;
 use crate::files;
 use crate::table::{Table, count, left};
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    Amount, Code, CutSummary, Error, MaskKind, MaskStep, MaskSummary, PlanOptions, Result, Target, Which, block_on,
+    Amount, Code, CutSummary, Error, MaskKind, MaskStep, MaskSummary, PlanOptions, Recipe, Result, Target, Which,
+    block_on,
 };
 use serde::Serialize;
+use std::path::Path;
 
 #[derive(Serialize)]
 struct Outcome<'a> {
@@ -16,17 +18,19 @@ struct Outcome<'a> {
     mask: &'a MaskSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
     cut: Option<&'a CutSummary>,
+    /// What was done, for `--steps` of a later call and for `lopper run`.
+    recipe: &'a Recipe,
 }
 
 /// Masks a model and writes it.
 pub fn run(args: &Mask) -> Result<()> {
-    let step = MaskStep { kind: kind(args)?, tensors: args.tensor.clone() };
+    let steps = steps(args)?;
     files::guard(&args.output, &[&args.model], args.force)?;
     if let Some(report) = &args.report {
         files::guard(report, &[&args.model, &args.output], false)?;
     }
     let mut session = open(&args.model)?;
-    let mut mask = session.mask(&[step])?;
+    let mut mask = session.mask(&steps)?;
     let mut cut = None;
     let bytes = if args.cut {
         let terminal = Terminal::new();
@@ -41,7 +45,8 @@ pub fn run(args: &Mask) -> Result<()> {
     } else {
         write_model(&session, Which::Original, &args.model, &args.output)?
     };
-    let outcome = Outcome { mask: &mask, cut: cut.as_ref() };
+    let recipe = Recipe { mask: steps, sparse: args.sparse, ..Recipe::default() };
+    let outcome = Outcome { mask: &mask, cut: cut.as_ref(), recipe: &recipe };
     if let Some(report) = &args.report {
         let text = match args.cut {
             true => session.report()?,
@@ -56,16 +61,47 @@ pub fn run(args: &Mask) -> Result<()> {
     Ok(())
 }
 
-fn kind(args: &Mask) -> Result<MaskKind> {
-    let amount = || -> Result<Amount> {
-        args.amount.ok_or_else(|| Error::new(Code::Usage, format!("{} needs --amount, such as 0.3 or 7", args.kind)))
+/// The steps of a file without the last ones, and then that of the arguments.
+fn steps(args: &Mask) -> Result<Vec<MaskStep>> {
+    let mut steps = match &args.steps {
+        Some(path) => listed(path)?,
+        None => Vec::new(),
     };
-    Ok(match args.kind.as_str() {
+    if args.undo > steps.len() {
+        let what = format!("{} steps cannot be taken back: the file of --steps holds {}", args.undo, steps.len());
+        return Err(Error::new(Code::Usage, what));
+    }
+    steps.truncate(steps.len() - args.undo);
+    if let Some(name) = &args.kind {
+        steps.push(MaskStep { kind: kind(args, name)?, tensors: args.tensor.clone() });
+    }
+    if steps.is_empty() {
+        return Err(Error::new(Code::Usage, "there is nothing to mask by: give --kind, or a file with steps"));
+    }
+    Ok(steps)
+}
+
+/// Steps from a JSON list of them, a recipe or a report.
+fn listed(path: &Path) -> Result<Vec<MaskStep>> {
+    let bytes = files::read(path)?;
+    if !bytes.trim_ascii_start().starts_with(b"[") {
+        return Ok(read(&path.to_string_lossy())?.mask);
+    }
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Error::new(Code::Usage, format!("{} holds no list of mask steps ({e})", path.display())))
+}
+
+fn kind(args: &Mask, name: &str) -> Result<MaskKind> {
+    let amount = || -> Result<Amount> {
+        args.amount.ok_or_else(|| Error::new(Code::Usage, format!("{name} needs --amount, such as 0.3 or 7")))
+    };
+    Ok(match name {
         "l1_unstructured" => MaskKind::L1Unstructured { amount: amount()? },
         "random_unstructured" => MaskKind::RandomUnstructured { amount: amount()?, seed: args.seed },
         "global_unstructured" => MaskKind::GlobalUnstructured { amount: amount()? },
         "ln_structured" => MaskKind::LnStructured { amount: amount()?, n: args.n, dim: args.dim },
         "random_structured" => MaskKind::RandomStructured { amount: amount()?, dim: args.dim, seed: args.seed },
+        "zeros" => MaskKind::Zeros {},
         "n_m" => MaskKind::NM { pattern: args.pattern, dim: args.dim },
         "custom_from_mask" => {
             let path =

@@ -80,6 +80,8 @@ pub enum MaskKind {
         /// Row-major, one number an entry.
         mask: BTreeMap<String, Vec<u8>>,
     },
+    /// Entries that are zero already: later steps choose among the others.
+    Zeros {},
     /// At most so many of every run of entries.
     NM {
         /// How many of how many.
@@ -281,6 +283,7 @@ impl Masks {
             MaskKind::CustomFromMask { mask } => {
                 custom_from_mask::mask(&old, mask.get(name).map(Vec::as_slice).unwrap_or_default())
             }
+            MaskKind::Zeros {} => Ok(old.iter().zip(&values).map(|(&m, &v)| m && v != 0.0).collect()),
             MaskKind::NM { pattern, dim } => n_m::mask(&values, dims, &old, *pattern, axis(*dim, Role::Consumer)?),
             MaskKind::GlobalUnstructured { .. } => Ok(old),
         }
