@@ -225,10 +225,18 @@ pub struct Mask {
     /// Where the masked model goes.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// How entries are chosen: l1_unstructured, random_unstructured, global_unstructured, ln_structured, random_structured, n_m
-    /// or custom_from_mask.
-    #[arg(long, value_name = "NAME")]
-    pub kind: String,
+    /// How entries are chosen: l1_unstructured, random_unstructured, global_unstructured, ln_structured, random_structured, n_m,
+    /// custom_from_mask, or zeros: those that are zero already, which then count as masked.
+    #[arg(long, value_name = "NAME", required_unless_present = "steps")]
+    pub kind: Option<String>,
+    /// Masks before that of --kind, each on what the ones before left: a JSON list such as
+    /// [{"kind": "zeros"}, {"kind": "l1_unstructured", "amount": 0.3, "tensors": ["conv*"]}], a recipe, or the report of an
+    /// earlier call, whose model is then to be given once more, unmasked.
+    #[arg(long, value_name = "FILE")]
+    pub steps: Option<PathBuf>,
+    /// Leave out the last N of --steps.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "steps")]
+    pub undo: usize,
     /// A number of entries or channels, such as 7, or a share of those that are left, such as 0.3.
     #[arg(long, value_name = "A")]
     pub amount: Option<Amount>,
@@ -313,8 +321,8 @@ pub struct Worker {
 pub struct Sensitivity {
     /// ONNX file.
     pub model: PathBuf,
-    /// How to score. Images with their classes (--data) also judge what is left; images without classes by how far the output moves on
-    /// them; without images it is random input. Criteria that look at images take half of them.
+    /// How to score. Images with their classes (--data) also judge what is left, those that are for validation; images without
+    /// classes by how far the output moves on them; without images it is random input. Criteria look at the training images.
     #[command(flatten)]
     pub measure: Measure,
     /// Shares of the channels of one group that go.
@@ -323,6 +331,15 @@ pub struct Sensitivity {
     /// Groups, initializers or nodes whose groups stay whole. May be given several times.
     #[arg(long, value_name = "GLOB")]
     pub lock: Vec<String>,
+    /// Seed of the split of the images, and of whatever is drawn at random.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Share of the images that judge.
+    #[arg(long, value_name = "R", default_value_t = 0.1)]
+    pub validation: f64,
+    /// Share of the images that is not looked at, so that `lopper tune` and `lopper eval` can test by it.
+    #[arg(long, value_name = "R", default_value_t = 0.2)]
+    pub test: f64,
     /// Solve for ratios of groups with which this share of the MACs stays.
     #[arg(long, value_name = "R", requires = "recipe")]
     pub macs: Option<f64>,
@@ -342,16 +359,25 @@ pub struct Sweep {
     /// Recipes or reports.
     #[arg(required = true)]
     pub recipes: Vec<PathBuf>,
-    /// Labelled images: an npz file, a zip or a folder.
+    /// Labelled images: an npz file, a zip or a folder. Those for validation judge.
     #[arg(long, value_name = "D")]
     pub data: PathBuf,
     /// How bytes become the model's input: imagenet, cifar10, none or MEAN,../DEVIATION,..
     #[arg(long, value_name = "N", default_value = "imagenet")]
     pub normalize: String,
+    /// Seed of the split of the images.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Share of the images that judge.
+    #[arg(long, value_name = "R", default_value_t = 0.1)]
+    pub validation: f64,
+    /// Share of the images that is not looked at, so that `lopper tune` and `lopper eval` can test by it.
+    #[arg(long, value_name = "R", default_value_t = 0.2)]
+    pub test: f64,
     /// Device: auto, cpu or gpu.
     #[arg(long, value_name = "D", value_parser = device, default_value = "auto")]
     pub device: DeviceChoice,
-    /// Take only N images, spread evenly over all.
+    /// Judge by N validation images only, spread evenly over all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Print JSON.

@@ -27,27 +27,12 @@ impl Session {
         limit: Option<usize>,
         host: &impl Host,
     ) -> Result<EvaluationSummary> {
-        let control = self.control();
-        control.begin();
-        let images = self.images()?;
-        let indices = spread(&images.split.test, limit);
+        self.control().begin();
+        let indices = spread(&self.images()?.split.test, limit);
         if indices.is_empty() {
             return Err(Error::new(Code::BadData, "there is no image to test with: give more images"));
         }
-        let total = indices.len();
-        let report = |done: usize| host.progress(&Progress::Evaluate { done, total });
-        report(0);
-        let judge = Judge { images, device: &self.device, control: &control, host };
-        let (seen, milliseconds) = judge.run(self.model(which)?, &indices, report).await?;
-        let summary = EvaluationSummary {
-            top1: seen.absolute().is_none().then(|| seen.top1()),
-            mean_iou: seen.mean_iou(),
-            absolute: seen.absolute(),
-            loss: seen.loss(),
-            images: seen.images,
-            milliseconds_per_image: milliseconds,
-            device: self.device.name().to_owned(),
-        };
+        let summary = self.evaluated(which, &indices, host).await?;
         let percent = summary.top1.map(|top1| 100.0 * top1);
         let accuracy = &mut self.opened_mut()?.accuracy;
         match which {
@@ -56,6 +41,25 @@ impl Session {
             Which::Tuned => accuracy.after_recovery = percent,
         }
         Ok(summary)
+    }
+
+    /// Evaluates a model on some images; nothing of it is noted.
+    pub(crate) async fn evaluated(&self, which: Which, indices: &[u32], host: &impl Host) -> Result<EvaluationSummary> {
+        let control = self.control();
+        let total = indices.len();
+        let report = |done: usize| host.progress(&Progress::Evaluate { done, total });
+        report(0);
+        let judge = Judge { images: self.images()?, device: &self.device, control: &control, host };
+        let (seen, milliseconds) = judge.run(self.model(which)?, indices, report).await?;
+        Ok(EvaluationSummary {
+            top1: seen.absolute().is_none().then(|| seen.top1()),
+            mean_iou: seen.mean_iou(),
+            absolute: seen.absolute(),
+            loss: seen.loss(),
+            images: seen.images,
+            milliseconds_per_image: milliseconds,
+            device: self.device.name().to_owned(),
+        })
     }
 }
 

@@ -177,6 +177,17 @@ impl Images {
         spread(&self.split.validation, Some(WATCHED.max(self.split.train.len() / 8)))
     }
 
+    /// The validation images that settings are chosen by, or `limit` of them spread evenly over all.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn judges(&self, limit: Option<usize>) -> Result<Vec<u32>> {
+        let indices = spread(&self.split.validation, limit);
+        let none =
+            "there is no validation image to choose settings by: give more images, or a larger share for validation";
+        if indices.is_empty() { Err(Error::new(Code::BadData, none)) } else { Ok(indices) }
+    }
+
     /// Some images with what is known of them.
     pub(crate) fn lesson(&self, indices: &[u32], augment: Option<Augment>) -> Result<Lesson> {
         Ok(self.dataset.gather(indices, &self.normalization, augment)?.into())

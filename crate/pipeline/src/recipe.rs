@@ -57,7 +57,36 @@ impl Session {
     /// When no model is open.
     pub(crate) fn history(&self) -> Result<Recipe> {
         let opened = self.opened()?;
-        let data = self.images.as_ref().map(|i| DataRecipe {
+        Ok(Recipe {
+            lopper: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            model: Some(ModelInfo {
+                name: opened.name.clone(),
+                sha256: self.first_sha256()?,
+                opset: opened.graph.opset,
+            }),
+            device: Some(self.device.name().to_owned()),
+            mask: opened.masks.as_ref().map(|m| m.steps.clone()).unwrap_or_default(),
+            cut: opened.cut.as_ref().map(|c| c.options.clone()),
+            score: opened.cut.as_ref().and_then(|c| c.report.recipe.score.clone()),
+            data: self.data_recipe(),
+            ..Recipe::default()
+        })
+    }
+
+    /// A recipe that cuts as a plan of this session says, with the images that its criterion was measured on and the split they
+    /// were taken from.
+    ///
+    /// # Errors
+    /// When no model is open.
+    pub fn recipe_of(&self, plan: PlanOptions) -> Result<Recipe> {
+        let looks = plan.criterion.needs() != Needs::Weights;
+        let measured = self.opened()?.measured.as_ref().filter(|_| looks);
+        Ok(Recipe { score: measured.map(|m| m.0.clone()), data: self.data_recipe(), ..Recipe::of_cut(plan) })
+    }
+
+    /// How the loaded images become input, and which are for what.
+    fn data_recipe(&self) -> Option<DataRecipe> {
+        self.images.as_ref().map(|i| DataRecipe {
             normalize: i.options.normalize.clone(),
             seed: i.options.seed,
             validation: i.options.validation,
@@ -70,20 +99,6 @@ impl Session {
                 test: i.split.test.len(),
             })
             .ok(),
-        });
-        Ok(Recipe {
-            lopper: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            model: Some(ModelInfo {
-                name: opened.name.clone(),
-                sha256: self.first_sha256()?,
-                opset: opened.graph.opset,
-            }),
-            device: Some(self.device.name().to_owned()),
-            mask: opened.masks.as_ref().map(|m| m.steps.clone()).unwrap_or_default(),
-            cut: opened.cut.as_ref().map(|c| c.options.clone()),
-            score: opened.cut.as_ref().and_then(|c| c.report.recipe.score.clone()),
-            data,
-            ..Recipe::default()
         })
     }
 }

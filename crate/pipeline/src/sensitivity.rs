@@ -1,7 +1,7 @@
 //! How much each group matters: a model is cut in one group at a time, and judged.
 
 use crate::cutting::agreement;
-use crate::evaluate::{Judge, fixed_batch, spread};
+use crate::evaluate::{Judge, fixed_batch};
 use crate::host::{Host, Progress};
 use crate::session::Session;
 use lopper_core::cut::cut;
@@ -58,9 +58,9 @@ pub struct GroupSensitivity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Measure {
-    /// Share of right answers on the test images, 0 to 1.
+    /// Share of right answers on the validation images, 0 to 1.
     Accuracy,
-    /// Root mean square of what the first output moves on the test images, divided by that of the output itself.
+    /// Root mean square of what the first output moves on the validation images, divided by that of the output itself.
     Outputs,
     /// Largest difference of an output on random input, divided by its largest number.
     Random,
@@ -78,12 +78,13 @@ pub struct Sensitivity {
 }
 
 impl Session {
-    /// Cuts one group at a time and judges what is left: by the classes of the test images, without classes by how far the output
-    /// moves on them, without images by how far it moves on random input. The session stays as it is. A criterion that looks at
-    /// images has to be scored by before, see [`Session::score`].
+    /// Cuts one group at a time and judges what is left: by the classes of the validation images, without classes by how far the
+    /// output moves on them, without images by how far it moves on random input. Test images are not looked at: what is measured
+    /// here chooses ratios. The session stays as it is. A criterion that looks at images has to be scored by before, see
+    /// [`Session::score`].
     ///
     /// # Errors
-    /// When a ratio is out of range, no group can be cut, the model cannot be run, or with [`Code::Cancelled`].
+    /// When a ratio is out of range, there are images but none for validation, no group can be cut, the model cannot be run, or with [`Code::Cancelled`].
     pub async fn sensitivity(&self, options: &SensitivityOptions, host: &impl Host) -> Result<Sensitivity> {
         let control = self.control();
         control.begin();
@@ -140,10 +141,7 @@ impl Session {
     /// What the images allow to judge by.
     async fn bench(&self, options: &SensitivityOptions, host: &impl Host) -> Result<Bench> {
         let Some(images) = &self.images else { return Ok(Bench::Random) };
-        let indices = spread(&images.split.test, options.limit);
-        if indices.is_empty() {
-            return Err(Error::new(Code::BadData, "there is no image to test with: give more images"));
-        }
+        let indices = images.judges(options.limit)?;
         if images.dataset.labels().is_some() {
             return Ok(Bench::Classes { indices });
         }
@@ -235,9 +233,9 @@ impl Session {
 
 /// What cut models are judged with.
 enum Bench {
-    /// Test images with their classes.
+    /// Validation images with their classes.
     Classes { indices: Vec<u32> },
-    /// Batches of test images and what the uncut model says of them.
+    /// Batches of validation images and what the uncut model says of them.
     Outputs(Vec<(Vec<u32>, HostTensor)>),
     /// Nothing: random input.
     Random,

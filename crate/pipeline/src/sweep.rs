@@ -12,7 +12,7 @@ use serde::Serialize;
 pub struct SweepRow {
     /// Its name; the first row is the model as it was opened.
     pub name: String,
-    /// Share of right answers on the test images.
+    /// Share of right answers on the validation images.
     pub top1: f64,
     /// Multiply-accumulates of one sample.
     pub macs: u64,
@@ -28,11 +28,11 @@ pub struct SweepRow {
 }
 
 impl Session {
-    /// Follows every recipe from the opened model and judges the results by the test images. Afterwards the session holds the
-    /// model as it was, with nothing cut.
+    /// Follows every recipe from the opened model and judges the results by the validation images: whoever chooses a row has
+    /// not seen the test images. Afterwards the session holds the model as it was, with nothing cut.
     ///
     /// # Errors
-    /// When images are missing, the device fails, or the person cancels; a recipe that does not fit becomes a row that says so.
+    /// When images are missing or none is for validation, the device fails, or the person cancels; a recipe that does not fit becomes a row that says so.
     pub async fn sweep(
         &mut self,
         recipes: &[(String, Recipe)],
@@ -66,8 +66,9 @@ impl Session {
         Ok(rows)
     }
 
-    async fn row(&mut self, name: &str, which: Which, limit: Option<usize>, host: &impl Host) -> Result<SweepRow> {
-        let seen = self.evaluate(which, limit, host).await?;
+    async fn row(&self, name: &str, which: Which, limit: Option<usize>, host: &impl Host) -> Result<SweepRow> {
+        self.control().begin();
+        let seen = self.evaluated(which, &self.images()?.judges(limit)?, host).await?;
         let unranked = || Error::new(Code::BadData, "recipes are compared by right answers: give images with classes");
         let top1 = seen.top1.ok_or_else(unranked)?;
         let opened = self.opened()?;

@@ -258,7 +258,7 @@ export const en = {
   },
   sweep: {
     title: 'Try many cuts at once',
-    lead: 'Each measure is tried at several amounts of MACs and judged by your test images. Points that nothing beats are filled; choose one to take it.',
+    lead: 'Each measure is tried at several amounts of MACs and judged by your validation images. Points that nothing beats are filled; choose one to take it.',
     measures: 'Measures',
     amounts: 'MACs to save',
     recover: 'Repair each without training (re-fit layers, re-estimate statistics)',

@@ -6,7 +6,7 @@ use crate::files;
 use crate::table::Table;
 use crate::terminal::Terminal;
 use lopper_pipeline::{
-    DataOptions, Measure, Needs, PlanOptions, Recipe, Result, Sensitivity as Seen, SensitivityOptions, Target, block_on,
+    DataOptions, Measure, Needs, PlanOptions, Result, Sensitivity as Seen, SensitivityOptions, Target, block_on,
 };
 
 /// Measures how every group bears cuts.
@@ -14,25 +14,30 @@ pub fn run(args: &Sensitivity) -> Result<()> {
     let mut session = open(&args.model)?;
     let terminal = Terminal::new();
     block_on(session.device(args.measure.device))?;
-    let criterion = args.measure.criterion()?;
+    let criterion = args.measure.criterion()?.with(None, None, Some(args.seed));
     let by_images = criterion.needs() != Needs::Weights;
     if let Some(path) = &args.measure.data {
-        let test = Some(if by_images { 0.5 } else { 1.0 });
-        let data = DataOptions { normalize: args.measure.normalize.clone(), seed: 0, validation: Some(0.0), test };
+        let data = DataOptions {
+            normalize: args.measure.normalize.clone(),
+            seed: args.seed,
+            validation: Some(args.validation),
+            test: Some(args.test),
+        };
         block_on(session.load_data(&files::name(path), files::images(path)?, &data, &terminal))
             .map_err(|e| e.at(path.display()))?;
     }
     if by_images {
         block_on(session.score(&criterion, None, &args.measure.options(), &terminal))?;
     }
-    let plan = PlanOptions { criterion, locks: args.lock.clone(), ..PlanOptions::new(Target::Ratio(0.0)) };
+    let seed = args.seed;
+    let plan = PlanOptions { criterion, seed, locks: args.lock.clone(), ..PlanOptions::new(Target::Ratio(0.0)) };
     let options =
         SensitivityOptions { plan: plan.clone(), ratios: args.ratios.clone(), limit: args.measure.options().limit };
     let seen = block_on(session.sensitivity(&options, &terminal))?;
     terminal.clear();
     if let (Some(macs), Some(path)) = (args.macs, &args.recipe) {
         files::guard(path, &[&args.model], false)?;
-        let solved = Recipe::of_cut(session.balanced(&seen, &plan, macs)?);
+        let solved = session.recipe_of(session.balanced(&seen, &plan, macs)?)?;
         files::write(path, solved.to_json()?.as_bytes())?;
     }
     if args.json {

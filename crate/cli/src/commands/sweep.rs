@@ -5,7 +5,7 @@ use crate::args::Sweep;
 use crate::files;
 use crate::table::{Table, count};
 use crate::terminal::Terminal;
-use lopper_pipeline::{Code, DataOptions, Error, Needs, Recipe, Result, block_on};
+use lopper_pipeline::{Code, DataOptions, Error, Result, block_on};
 
 /// Follows many recipes and compares them.
 pub fn run(args: &Sweep) -> Result<()> {
@@ -24,14 +24,11 @@ pub fn run(args: &Sweep) -> Result<()> {
             return Err(Error::new(Code::Usage, what));
         }
     }
-    // A recipe that trains, or scores by images, needs some for that; the others are judged by all.
-    let looks = |r: &Recipe| r.cut.as_ref().is_some_and(|c| c.criterion.needs() != Needs::Weights);
-    let learns = recipes.iter().any(|(_, r)| r.tune.is_some() || r.prune_train.is_some() || looks(r));
     let data = DataOptions {
         normalize: args.normalize.clone(),
-        seed: 0,
-        validation: (!learns).then_some(0.0),
-        test: (!learns).then_some(1.0),
+        seed: args.seed,
+        validation: Some(args.validation),
+        test: Some(args.test),
     };
     block_on(session.load_data(&files::name(&args.data), files::images(&args.data)?, &data, &terminal))
         .map_err(|e| e.at(args.data.display()))?;

@@ -185,6 +185,8 @@ export const errors: Patterns = {
   'run, but a statistic over cut channels is computed anew, so the outputs may differ': '已运行，但跨被剪通道的统计量会重新计算，因此输出可能不同',
   'the result cannot be written as JSON ({})': '结果无法写成 JSON（{}）',
   // pipeline/images.rs
+  'there is no validation image to choose settings by: give more images, or a larger share for validation':
+    '没有用于选择设置的验证图像。请提供更多图像，或提高验证的份额',
   'reading the images was cancelled': '读取图像已取消',
   'no images are loaded yet': '尚未加载图像',
   'this model cannot be fed with images: {}': '此模型无法接受图像：{}',
@@ -204,7 +206,7 @@ export const errors: Patterns = {
   // pipeline/mask.rs
   'zeros alone make nothing faster: a runtime multiplies them like any other number; what whole channels are dead can be cut':
     '仅仅置零不会变快：运行时乘零与乘其他数一样；整个失效的通道则可以剪去',
-  'the model is masked already: open it anew to mask it otherwise': '模型已被掩码。请重新打开模型以采用其他掩码',
+  'there is no mask to take back: mask the model first': '没有可撤销的掩码。请先对模型掩码',
   'nothing is masked yet': '尚未掩码',
   // pipeline/methods/decorator.rs
   'these are no options of a gate decorator': '这些不是 Gate Decorator 的选项',
