@@ -96,7 +96,11 @@ def history(ctx, path):
     entries = ("--kind", "l1_unstructured", "--amount", "0.5")
     ctx.run("mask", path, "-o", one, *channels, "--report", first)
     ctx.run("mask", path, "-o", two, "--steps", first, *entries, "--report", second)
-    steps.write_text(json.dumps([{"kind": "ln_structured", "amount": 0.25, "n": 2}, {"kind": "l1_unstructured", "amount": 0.5}]))
+    asked = [
+        {"kind": "ln_structured", "amount": {"share": 0.25}, "n": 2},
+        {"kind": "l1_unstructured", "amount": {"share": 0.5}},
+    ]
+    steps.write_text(json.dumps(asked))
     ctx.run("mask", path, "-o", both, "--steps", steps)
     ctx.run("mask", path, "-o", undone, "--steps", second, "--undo", "1")
     steps.write_text(json.dumps([{"kind": "zeros"}]))

@@ -230,7 +230,7 @@ pub struct Mask {
     #[arg(long, value_name = "NAME", required_unless_present = "steps")]
     pub kind: Option<String>,
     /// Masks before that of --kind, each on what the ones before left: a JSON list such as
-    /// [{"kind": "zeros"}, {"kind": "l1_unstructured", "amount": 0.3, "tensors": ["conv*"]}], a recipe, or the report of an
+    /// [{"kind": "zeros"}, {"kind": "l1_unstructured", "amount": {"share": 0.3}, "tensors": ["conv*"]}], a recipe, or the report of an
     /// earlier call, whose model is then to be given once more, unmasked.
     #[arg(long, value_name = "FILE")]
     pub steps: Option<PathBuf>,
