@@ -4,6 +4,7 @@ use crate::evaluate::spread;
 use crate::host::{Host, Progress};
 use crate::options::DataOptions;
 use crate::rules::{Augmentation, Rules};
+use crate::scores::Resident;
 use crate::session::Session;
 use crate::summary::{DataSummary, SplitSummary, Thumbnail};
 use bytes::Bytes;
@@ -52,6 +53,8 @@ pub(crate) struct Images {
     pub(crate) dataset: Dataset,
     pub(crate) normalization: Normalization,
     pub(crate) split: Split,
+    /// What scoring has put on the device.
+    pub(crate) resident: Mutex<Resident>,
 }
 
 impl Session {
@@ -106,7 +109,14 @@ impl Session {
             test: options.test.unwrap_or(default.test),
         };
         let split = dataset.split(fractions, options.seed)?;
-        let images = Images { name: name.to_owned(), options: options.clone(), dataset, normalization, split };
+        let images = Images {
+            name: name.to_owned(),
+            options: options.clone(),
+            dataset,
+            normalization,
+            split,
+            resident: Mutex::default(),
+        };
         let summary = images.summary();
         self.images = Some(images);
         if let Some(opened) = self.opened.as_mut() {

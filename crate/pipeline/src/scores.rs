@@ -8,11 +8,11 @@ use lopper_core::recipe::ScoreOptions;
 use lopper_core::score::{Criterion, Measured, Needs, Normalizer, group_scores, weight_scores};
 use lopper_core::{Code, Error, Result};
 use lopper_engine::data::{Batches, Last, Order};
-use lopper_engine::score::{Sample, measurable, measure};
+use lopper_engine::score::{Placed, Sample, measurable, measure_placed};
 use lopper_engine::{Control, Ended};
 use serde::Serialize;
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Scores of every weight's filters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -124,8 +124,11 @@ impl Session {
         let total = indices.len();
         host.progress(&Progress::Score { done: 0, total });
         let batches = Batches::new(&indices, size, Order::Listed, last);
-        let samples = batches.map(|i| self.images()?.sample(&i));
-        let (measured, ended) = measure(graph, &self.device, criteria, samples, async |done: usize| {
+        if let Some(images) = &self.images {
+            images.resident.lock().unwrap_or_else(PoisonError::into_inner).begin(&indices, size);
+        }
+        let samples = batches.map(|i| self.images()?.placed(&i));
+        let (measured, ended) = measure_placed(graph, &self.device, criteria, samples, async |done: usize| {
             host.progress(&Progress::Score { done, total });
             if control.pass(host).await { Control::Continue } else { Control::Cancel }
         })
@@ -144,9 +147,91 @@ fn missing(criterion: &Criterion, what: &str) -> Error {
     )
 }
 
+/// Bytes of images that stay where scoring has put them.
+const MOST_RESIDENT: u64 = 256 << 20;
+
+/// Batches of images that scoring has put on the device: later criteria and steps read them there.
+#[derive(Debug, Default)]
+pub(crate) struct Resident {
+    /// Which images are looked at, and how many at once.
+    of: (Vec<u32>, usize),
+    kept: HashMap<Vec<u32>, Arc<Placed>>,
+    bytes: u64,
+    /// Batches that were made anew.
+    made: usize,
+}
+
+impl Resident {
+    /// Lets go of what other images or batches have left.
+    fn begin(&mut self, indices: &[u32], size: usize) {
+        if self.of.0 != indices || self.of.1 != size {
+            *self = Self { of: (indices.to_vec(), size), made: self.made, ..Self::default() };
+        }
+    }
+}
+
 impl crate::images::Images {
+    /// Some images for scoring, which go to the device once as long as there is room to keep them.
+    fn placed(&self, indices: &[u32]) -> Result<Arc<Placed>> {
+        let mut resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = resident.kept.get(indices) {
+            return Ok(Arc::clone(known));
+        }
+        let placed = Arc::new(Placed::try_from(self.sample(indices)?)?);
+        resident.made += 1;
+        if resident.bytes + placed.bytes() <= MOST_RESIDENT {
+            resident.bytes += placed.bytes();
+            resident.kept.insert(indices.to_vec(), Arc::clone(&placed));
+        }
+        Ok(placed)
+    }
+
     /// Some images as a network's input, with their classes if they have any.
     pub(crate) fn sample(&self, indices: &[u32]) -> Result<Sample> {
         Ok(self.dataset.gather(indices, &self.normalization, None)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataOptions, DeviceChoice, Source, block_on};
+    use bytes::Bytes;
+    use lopper_core::plan::Target;
+
+    struct Silent;
+
+    impl Host for Silent {
+        fn seconds(&self) -> f64 {
+            0.0
+        }
+
+        async fn breathe(&self, _idle: bool) {}
+    }
+
+    #[test]
+    fn images_go_to_the_device_once_for_all_criteria_and_steps() {
+        let mut session = Session::new();
+        session.open(Bytes::from_static(include_bytes!("../assets/sample.onnx")), "sample.onnx").unwrap();
+        let options = DataOptions { normalize: "none".into(), seed: 0, validation: Some(0.0), test: Some(0.0) };
+        let images = Source::Archive(Bytes::from_static(include_bytes!("../tests/seeing/images.npz")));
+        block_on(session.load_data("images.npz", images, &options, &Silent)).unwrap();
+        let made = |s: &Session| s.images().unwrap().resident.lock().unwrap().made;
+        // Gradients, gradients of single images and values; 24 images are three batches.
+        let criterion = Criterion::parse("weight_taylor_abs:1,fisher_obd:1,hrank:1").unwrap();
+        let eight = ScoreOptions { batch: 8, limit: None };
+        let first = block_on(session.score(&criterion, None, &eight, &Silent)).unwrap();
+        assert_eq!(made(&session), 3);
+        let plan = PlanOptions { criterion: criterion.clone(), steps: 3, ..PlanOptions::new(Target::Ratio(0.3)) };
+        block_on(session.cut(&plan, &Silent)).unwrap();
+        assert_eq!(made(&session), 3);
+        assert_eq!(block_on(session.score(&criterion, None, &eight, &Silent)).unwrap(), first);
+        assert_eq!(made(&session), 3);
+        // Other batches, and another device, are made anew.
+        block_on(session.score(&criterion, None, &ScoreOptions { batch: 24, limit: None }, &Silent)).unwrap();
+        assert_eq!(made(&session), 4);
+        block_on(session.device(DeviceChoice::Cpu)).unwrap();
+        block_on(session.score(&criterion, None, &eight, &Silent)).unwrap();
+        assert_eq!(made(&session), 3, "counted from the beginning");
     }
 }

@@ -291,6 +291,7 @@ impl Session {
     pub async fn device(&mut self, choice: DeviceChoice) -> Result<DeviceInfo> {
         self.device = Device::open(choice).await?;
         self.others.clear();
+        self.leave_device();
         Ok(self.device_info())
     }
 
@@ -309,7 +310,15 @@ impl Session {
         }
         self.others = devices.split_off(1);
         self.device = devices.remove(0);
+        self.leave_device();
         Ok(self.device_info())
+    }
+
+    /// Lets go of images that lie on the device that was in use.
+    fn leave_device(&mut self) {
+        if let Some(images) = &mut self.images {
+            images.resident = Mutex::default();
+        }
     }
 
     /// The device in use.

@@ -16,12 +16,14 @@ mod weights;
 use crate::batch::{Control, Ended};
 use crate::data;
 use crate::device::{Device, DeviceKind};
+use crate::value::{HostTensor, Value};
 pub(crate) use activations::{by_channel, maps};
-use lopper_core::Result;
 use lopper_core::graph::Graph;
 use lopper_core::score::{Criterion, Measured, Needs, layers};
+use lopper_core::{Error, Result};
 use pass::Pass;
 pub(crate) use pass::read_all;
+use std::borrow::Borrow;
 use tally::Tally;
 
 /// A batch of a network's input, with its classes if they are known.
@@ -41,9 +43,30 @@ impl From<data::Batch> for Sample {
     }
 }
 
-impl Sample {
+/// A sample whose values go to a device when a pass first reads them, and stay there for every other pass.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    input: Value,
+    dims: Vec<usize>,
+    labels: Option<Vec<u32>>,
+}
+
+impl TryFrom<Sample> for Placed {
+    type Error = Error;
+
+    fn try_from(Sample { values, dims, labels }: Sample) -> Result<Self> {
+        Ok(Self { input: HostTensor::f32(dims.clone(), values)?.into(), dims, labels })
+    }
+}
+
+impl Placed {
     fn images(&self) -> usize {
         self.dims.first().copied().unwrap_or(0)
+    }
+
+    /// Bytes of its values.
+    pub fn bytes(&self) -> u64 {
+        self.dims.iter().map(|&n| n as u64).product::<u64>() * size_of::<f32>() as u64
     }
 }
 
@@ -71,6 +94,22 @@ pub async fn measure(
     device: &Device,
     criteria: &[&Criterion],
     batches: impl IntoIterator<Item = Result<Sample>>,
+    on_batch: impl AsyncFnMut(usize) -> Control,
+) -> Result<(Measured, Ended)> {
+    let placed = batches.into_iter().map(|batch| Placed::try_from(batch?));
+    measure_placed(graph, device, criteria, placed, on_batch).await
+}
+
+/// As [`measure`], of samples that may lie on the device already: all passes of this call read what one of them put there, and so
+/// do later calls that are given the same samples.
+///
+/// # Errors
+/// As [`measure`].
+pub async fn measure_placed<P: Borrow<Placed>>(
+    graph: &Graph,
+    device: &Device,
+    criteria: &[&Criterion],
+    batches: impl IntoIterator<Item = Result<P>>,
     mut on_batch: impl AsyncFnMut(usize) -> Control,
 ) -> Result<(Measured, Ended)> {
     let layers = layers(graph);
@@ -92,10 +131,11 @@ pub async fn measure(
     let pass = Pass::new(graph, device, &layers, &by_images)?;
     for batch in batches {
         let batch = batch?;
-        pass.batch(&batch, &mut tally).await?;
+        let batch = batch.borrow();
+        pass.batch(batch, &mut tally).await?;
         if by_images.contains(&&Criterion::FisherObd) {
             for image in 0..batch.images() {
-                pass.image(&batch, image, &mut tally).await?;
+                pass.image(batch, image, &mut tally).await?;
                 if let Some(ended) = stop(on_batch(tally.images() - batch.images() + image).await) {
                     return Ok((measured, ended));
                 }

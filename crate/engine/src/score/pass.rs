@@ -1,15 +1,14 @@
 //! A network that is run to be looked at: forward with taps, and backward where gradients are asked for.
 
 use super::tally::Tally;
-use super::{Sample, activations, gates, hrank, weights};
-use crate::batch::Labelled;
+use super::{Placed, activations, gates, hrank, weights};
 use crate::device::Device;
 use crate::ops::Mode;
 use crate::run::{Network, Slot};
 use crate::tensor::{DeviceTensor, by_rank};
 use crate::train::{gradient_of, mean_cross_entropy};
-use crate::value::{HostTensor, Value};
-use burn::tensor::{Gradients, Tensor};
+use crate::value::Value;
+use burn::tensor::{Gradients, Slice, Tensor};
 use lopper_core::graph::{Graph, Origin, ValueId};
 use lopper_core::score::{Criterion, Layer, Needs};
 use lopper_core::{Code, Error, Result};
@@ -89,14 +88,14 @@ impl Pass {
     }
 
     /// Adds what a batch says to all criteria but those that look at single images.
-    pub(super) async fn batch(&self, batch: &Sample, tally: &mut Tally) -> Result<()> {
+    pub(super) async fn batch(&self, batch: &Placed, tally: &mut Tally) -> Result<()> {
         tally.begin(batch.images());
         if let Some(network) = &self.backward {
             let gates = self.criteria.iter().any(|c| gates::CRITERIA.contains(c));
             let slopes = self.criteria.iter().any(|c| weights::CRITERIA.contains(c));
             if gates || slopes {
-                self.gradients(network, &self.labelled(batch)?, gates, slopes.then_some(&weights::CRITERIA), tally)
-                    .await?;
+                let batch = (batch.input.clone(), self.labels(batch)?);
+                self.gradients(network, batch, gates, slopes.then_some(&weights::CRITERIA), tally).await?;
             }
         }
         match &self.forward {
@@ -106,33 +105,33 @@ impl Pass {
     }
 
     /// Adds what one image of a batch says to `fisher_obd`.
-    pub(super) async fn image(&self, batch: &Sample, image: usize, tally: &mut Tally) -> Result<()> {
+    pub(super) async fn image(&self, batch: &Placed, image: usize, tally: &mut Tally) -> Result<()> {
         let Some(network) = &self.backward else { return Ok(()) };
-        let size = batch.values.len() / batch.images().max(1);
-        let own = batch.values.get(image * size..(image + 1) * size).unwrap_or_default();
         // Where the model fixes the batch, it is filled with the one image: the mean loss is that of the image.
         let input = &network.graph().values[network.only_input()?];
         let copies = input.shape.as_ref().and_then(|s| s.first()?.length()).unwrap_or(1).max(1);
-        let dims = [copies].into_iter().chain(batch.dims.iter().skip(1).copied()).collect();
         let label = self.labels(batch)?.get(image).copied().unwrap_or_default();
-        let single = Labelled { images: own.repeat(copies), dims, labels: vec![label; copies] };
-        self.gradients(network, &single, false, Some(&[Criterion::FisherObd]), tally).await
+        let dims: Vec<usize> = [copies].into_iter().chain(batch.dims.iter().skip(1).copied()).collect();
+        let whole = batch.input.clone().on(network.device().inner())?;
+        let own = whole.slice(&[Slice::from(image..image + 1)])?.expand(&dims)?;
+        let labels = vec![label; copies];
+        self.gradients(network, (own.into(), &labels), false, Some(&[Criterion::FisherObd]), tally).await
     }
 
     /// One backward pass for all gradient criteria of all layers.
     async fn gradients(
         &self,
         network: &Network,
-        batch: &Labelled,
+        (input, labels): (Value, &[u32]),
         gated: bool,
         slopes: Option<&[Criterion]>,
         tally: &mut Tally,
     ) -> Result<()> {
         let device = network.device().inner();
-        let images = batch.labels.len();
+        let images = labels.len();
+        let rows = input.dims().first().copied().unwrap_or(0);
         let mut constants = network.constants().to_vec();
         let leaves = if slopes.is_some() { self.leaves(network, &mut constants)? } else { Vec::new() };
-        let input = Value::from(HostTensor::f32(batch.dims.clone(), batch.images.clone())?);
         let mut gates: Vec<gates::Gate> = Vec::new();
         let mut tap = |slot: Slot, value: Value| -> Result<Value> {
             let own = self.layers.iter().enumerate().filter(|(_, l)| gated && Slot::from(l.output.0) == slot);
@@ -156,7 +155,7 @@ impl Pass {
             return Ok(());
         }
         let logits = output.ok_or_else(|| Error::new(Code::BadNode, "the model has no output"))?.on(device)?;
-        let loss = mean_cross_entropy(logits, batch, network.device())?;
+        let loss = mean_cross_entropy(logits, rows, labels, network.device())?;
         let mut gradients = loss.backward();
         let (parts, numbers) = self.reduced(gates, leaves, slopes.unwrap_or_default(), &mut gradients)?;
         for (part, numbers) in parts.into_iter().zip(read_all(numbers).await?) {
@@ -252,10 +251,10 @@ impl Pass {
     }
 
     /// One forward pass for all criteria that look at values.
-    async fn values(&self, network: &Network, batch: &Sample, tally: &mut Tally) -> Result<()> {
+    async fn values(&self, network: &Network, batch: &Placed, tally: &mut Tally) -> Result<()> {
         let device = network.device().inner();
         let images = batch.images();
-        let input = Value::from(HostTensor::f32(batch.dims.clone(), batch.values.clone())?);
+        let input = batch.input.clone();
         let (mut parts, mut places) = (Vec::new(), Vec::new());
         let mut maps: Vec<(usize, DeviceTensor, usize)> = Vec::new();
         let mut tap = |slot: Slot, value: Value| -> Result<Value> {
@@ -316,7 +315,7 @@ fn names<'a>(criteria: impl Iterator<Item = &'a Criterion>) -> String {
 }
 
 impl Pass {
-    fn labels<'a>(&self, batch: &'a Sample) -> Result<&'a [u32]> {
+    fn labels<'a>(&self, batch: &'a Placed) -> Result<&'a [u32]> {
         batch.labels.as_deref().ok_or_else(|| {
             let what = format!(
                 "the images have no labels, which {} cannot do without: put each class in a folder of its own, or take a \
@@ -326,10 +325,6 @@ impl Pass {
             );
             Error::new(Code::BadData, what)
         })
-    }
-
-    fn labelled(&self, batch: &Sample) -> Result<Labelled> {
-        Ok(Labelled { images: batch.values.clone(), dims: batch.dims.clone(), labels: self.labels(batch)?.to_vec() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What training makes small.
 
 use super::lesson::{Lesson, Target, counted};
-use crate::batch::{Labelled, check_labels};
+use crate::batch::check_labels;
 use crate::data::IGNORED;
 use crate::device::Device;
 use crate::tensor::{DeviceTensor, by_rank};
@@ -115,8 +115,13 @@ fn rows(scores: DeviceTensor, images: usize, targets: usize) -> Result<Tensor<2>
 }
 
 /// The mean over the labels of `-log softmax(logits)`.
-pub(crate) fn mean_cross_entropy(logits: DeviceTensor, batch: &Labelled, device: &Device) -> Result<Tensor<1>> {
-    cross_entropy(logits, batch.dims.first().copied().unwrap_or(0), &Target::Classes(batch.labels.clone()), 0.0, device)
+pub(crate) fn mean_cross_entropy(
+    logits: DeviceTensor,
+    images: usize,
+    labels: &[u32],
+    device: &Device,
+) -> Result<Tensor<1>> {
+    cross_entropy(logits, images, &Target::Classes(labels.to_vec()), 0.0, device)
 }
 
 fn cross_entropy(
