@@ -126,8 +126,8 @@ fn network(layers: &[(u8, u8, u8)]) -> String {
 fn held(o: &Opened, locks: u8, own: Option<(u8, f64)>) -> (Vec<String>, BTreeMap<String, f64>) {
     let names: Vec<&str> =
         o.channels.groups.iter().filter(|g| g.prunable() && !g.rows).map(|g| g.name.as_str()).collect();
-    // Every other seed locks one group in four.
-    let locked = |k: &usize| locks.is_multiple_of(2) && (usize::from(locks / 2) + 3 * k).is_multiple_of(4);
+    // One group in four on average, and the seventh seed in eight locks none.
+    let locked = |k: &usize| locks.is_multiple_of(8) && (usize::from(locks / 8) + 3 * k).is_multiple_of(4);
     let locks = (0..names.len()).filter(locked).map(|k| names[k].to_owned()).collect();
     let ratio = own.filter(|_| !names.is_empty()).map(|(k, r)| (names[usize::from(k) % names.len()].to_owned(), r));
     (locks, ratio.into_iter().collect())
