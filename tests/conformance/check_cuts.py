@@ -22,6 +22,12 @@ def cut(ctx, check, path, scope, ratio, entry, limit=None, inexact=False, more=(
         fails.append("reported as not exact: " + ", ".join(map(str, said.get("renormalised", [])[:3])))
     if limit is not None and figures["params"] > limit:
         fails.append(f"{figures['params']:.3f} of the parameters left, allowed {limit}")
+    if (scope, ratio) == ("group", "0.5") and not more:
+        fails.extend(
+            f"group {g['name']} keeps {len(g['kept'])} of {g['channels']} and names no limit"
+            for g in said["groups"]
+            if len(g["kept"]) != g["channels"] // 2 and not g.get("limit")
+        )
     out.unlink()
     assert not fails, "\n".join(fails)
     return " ".join(f"{key}={value:.3g}" for key, value in figures.items())

@@ -295,7 +295,7 @@ export interface Told {
   length: number;
   groups: string[];
   pinned: number;
-  reasons: { at: Place; node: string; op: string; why: string; chain: Link[] }[];
+  reasons: { at: Place; node: string; op: string; why: string; what_to_do: string; chain: Link[] }[];
 }
 
 /** How two places hang together. */

@@ -101,3 +101,18 @@ fn cases() {
         insta::assert_snapshot!(describe(&text));
     });
 }
+
+#[test]
+fn every_pin_says_what_to_do_about_its_own_reason() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut vague: BTreeMap<String, String> = BTreeMap::new();
+    for file in std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()) {
+        let graph = Graph::new(&parse(&std::fs::read_to_string(&file).unwrap()).unwrap()).unwrap();
+        for p in pin_infos(&graph, &Channels::analyze(&graph)) {
+            if p.what_to_do.contains("this axis keeps its length") {
+                vague.insert(p.why, format!("{} at {} ({})", file.display(), p.node, p.op));
+            }
+        }
+    }
+    assert!(vague.is_empty(), "reasons without advice of their own: {vague:#?}");
+}

@@ -107,3 +107,31 @@ fn why_tells_the_chain_and_the_pin() {
     assert!(pinned.clone().count() > 0 && pinned.into_iter().all(|t| !t.reasons.is_empty()));
     assert_eq!(channels.why(&graph, "nobody").unwrap_err().code(), Code::Usage);
 }
+
+#[test]
+fn the_chain_between_two_layers_is_told_union_by_union() {
+    let graph = Graph::new(&text::parse(&case("02_residual_adds")).unwrap()).unwrap();
+    let channels = Channels::analyze(&graph);
+    // The first block and the last, by way of the additions that join each to the stream.
+    let said = channels.why_together(&graph, "a2", "c2").unwrap();
+    let told: Vec<String> = (said.chain.iter())
+        .map(|l| format!("{}[{}] {} {}[{}]", l.from.value, l.from.axis, l.op, l.to.value, l.to.axis))
+        .collect();
+    assert_eq!(told, ["p2[1] Add s[1]", "q[1] Add t2[1]"]);
+    assert_eq!((said.channels, said.pinned), (6, false));
+    // Inside a block nothing is shared with the stream.
+    let apart = channels.why_together(&graph, "a1", "b1").unwrap();
+    assert_eq!((apart.channels, apart.chain.len()), (0, 0));
+    // The last layer makes the output, and says so with what to do.
+    let pinned = channels.why(&graph, "head").unwrap();
+    let reason = pinned.iter().flat_map(|t| &t.reasons).next().unwrap();
+    let expected = serde_json::json!({
+        "at": { "value": "y", "axis": 1 },
+        "node": "",
+        "op": "",
+        "why": "it is an output of the model",
+        "what_to_do": "nothing: the model's outputs keep their shape; cut the layers before it",
+        "chain": [],
+    });
+    assert_eq!(serde_json::to_value(reason).unwrap(), expected);
+}

@@ -104,7 +104,7 @@ impl Session {
             .map(|g| (g.name.clone(), g.classes.len()))
             .collect();
         let (mut done, total) = (0, names.len() * ratios.len());
-        let mut groups = Vec::new();
+        let (mut groups, mut refused) = (Vec::new(), None);
         for (name, channels) in names {
             let mut own = GroupSensitivity { name, channels, points: Vec::new() };
             for &ratio in &ratios {
@@ -115,7 +115,10 @@ impl Session {
                 }
                 let alone = alone(&options.plan, &own.name, ratio);
                 let planned = match self.quick_plan(&alone) {
-                    Err(e) if e.code() == Code::NothingToCut => continue,
+                    Err(e) if e.code() == Code::NothingToCut => {
+                        refused = Some(e);
+                        continue;
+                    }
                     other => other?,
                 };
                 let kept = planned.groups.iter().find(|g| g.name == own.name).map_or(channels, |g| g.kept.len());
@@ -130,10 +133,12 @@ impl Session {
             }
         }
         if groups.is_empty() {
-            return Err(Error::new(
-                Code::NothingToCut,
-                "no group can be cut: all are pinned, locked or at their floor",
-            ));
+            let small =
+                || Error::new(Code::NothingToCut, "no channel goes at any of these ratios: ask for larger ones");
+            return Err(match refused {
+                Some(e) => e,
+                None => self.quick_plan(&options.plan).err().unwrap_or_else(small),
+            });
         }
         Ok(Sensitivity { measure: bench.measure(), baseline, groups })
     }

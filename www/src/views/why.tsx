@@ -55,7 +55,7 @@ function Answered(props: { answer: Answer }) {
           {told.reasons.map((reason, index) => (
             <div key={index}>
               <p>
-                {text.why.because(place(reason.at))} <Told message={reason.why} begins={false} />
+                {text.why.because(place(reason.at))} <Told message={reason.why} remedy={reason.what_to_do} begins={false} />
               </p>
               <Chain links={reason.chain} />
             </div>

@@ -74,6 +74,7 @@ fn alone(t: &Told) -> Result<()> {
     for r in &t.reasons {
         let by = if r.node.is_empty() { String::new() } else { format!(" at {} ({})", r.node, r.op) };
         println!("  pinned at {}{by}: {}", place(&r.at), r.why);
+        println!("  what to do: {}", r.what_to_do);
         chain(&r.chain);
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! classes, sites, balance and groups. Grouping reads no weights. The theory is Lopper's own; the union of dependent
 //! layers goes back to DepGraph (Fang et al., CVPR 2023).
 
+pub(crate) mod advice;
 mod balance;
 mod context;
 mod groups;

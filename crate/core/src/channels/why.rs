@@ -1,5 +1,6 @@
 //! Why channels belong together, and why they stay: the chain of unions between two places of a graph.
 
+use super::advice::what_to_do;
 use super::layout::{Bundle, Ids};
 use super::union_find::PINNED;
 use super::{Channels, Pin};
@@ -41,6 +42,8 @@ pub struct Reason {
     pub op: String,
     /// The reason.
     pub why: String,
+    /// What a person can do.
+    pub what_to_do: String,
     /// From the place that was asked about to where the reason is.
     pub chain: Vec<Link>,
 }
@@ -247,7 +250,8 @@ impl<'a> Search<'a> {
         if reasons.is_empty() && !pinned.is_empty() {
             let why = "positions along this axis are no channels: a kernel's, or a table's".to_owned();
             let (node, op, chain) = (String::new(), String::new(), Vec::new());
-            reasons.push(Reason { at: place.clone(), node, op, why, chain });
+            let what_to_do = what_to_do(true, &why);
+            reasons.push(Reason { at: place.clone(), node, op, why, what_to_do, chain });
         }
         Told {
             place,
@@ -281,6 +285,7 @@ impl<'a> Search<'a> {
                 node: node.map(|n| n.name.clone()).unwrap_or_default(),
                 op: node.map(|n| n.op_type.clone()).unwrap_or_default(),
                 why: pin.why.clone(),
+                what_to_do: what_to_do(node.is_some(), &pin.why),
                 chain,
             });
         }

@@ -6,6 +6,7 @@ mod hardware;
 mod heads;
 mod latency;
 mod meter;
+mod nothing;
 mod options;
 mod pools;
 mod remove;

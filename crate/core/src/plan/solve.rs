@@ -1,6 +1,7 @@
 //! From scores to the set of channels that go.
 
 use super::meter::Meter;
+use super::nothing::nothing_to_cut;
 use super::pools::{names_of, pools};
 use super::sets::{EPSILON, Set, sets};
 use super::{Achieved, Cost, PlanOptions, Scope, Target, cost, matches_glob, remove, whole_cost};
@@ -169,10 +170,8 @@ impl<'a> Planner<'a> {
         let (options, steps) = (&self.options, self.options.steps);
         let sets = sets(now, self.channels, options, &self.limits, &self.gone, scores)?;
         if sets.iter().all(|s| s.most == 0) {
-            return Err(Error::new(
-                Code::NothingToCut,
-                "no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`",
-            ));
+            name_limits(&mut self.limits, &self.options, &sets, &vec![0; sets.len()]);
+            return Err(nothing_to_cut(self.graph, self.channels, &self.limits));
         }
         let step = self.steps + 1;
         let part = |stays: f64| options.schedule.after(step, steps, stays);

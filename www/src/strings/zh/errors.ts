@@ -276,7 +276,7 @@ export const errors: Patterns = {
   'the criterion {} needs {}: load some first (--data on the command line)': '度量 {} 需要{}。请先加载（命令行中用 --data）',
   // pipeline/sensitivity.rs
   'give ratios between 0 and 1, such as 0.1,0.3,0.5': '请给出 0 到 1 之间的比例，例如 0.1,0.3,0.5',
-  'no group can be cut: all are pinned, locked or at their floor': '没有可以剪的组：全部被固定、锁定或已到下限',
+  'no channel goes at any of these ratios: ask for larger ones': '这些比例都不会剪去任何通道：请给出更大的比例',
   '{} % of the MACs cannot be reached: with the largest ratios that were measured {} % are left': '无法达到 {} % 的 MACs：按测量过的最大比例还剩 {} %',
   // pipeline/session.rs
   'nothing has been fine-tuned yet': '尚未微调',

@@ -262,6 +262,14 @@ export const reasons: Patterns = {
   'a largest ratio of {} is out of range: give the share that each group may lose, 0 <= R <= 1': '最大剪枝比例 {} 超出范围。请给出每组可剪去的比例，0 <= R <= 1',
   '0 steps lead nowhere: give 1 or more': '0 步没有意义。请给出 1 或更大的数',
   'a multiple of 0 makes no sense: give 1 or more': '0 的倍数没有意义。请给出 1 或更大的数',
+  // core/plan/nothing.rs
+  '{} stays ({})': '{} 保留（{}）',
+  'at its floor, ceiling or multiple': '已到下限、上限或倍数',
+  ', and so on for {} more': '，另有 {} 个亦然',
+  'no group can be cut: {}{}; lift what holds one of them': '没有可以剪的组：{}{}；请解除其中一个的限制',
+  'no channel can go: {} keeps axis {}, since {}; {}': '没有可以剪的通道：{} 的轴 {} 保持不变，因为{}；{}',
+  'no channel can go: node {} ({}) keeps axis {} of {}, since {}; {}': '没有可以剪的通道：节点 {} ({}) 使 {3} 的轴 {2} 保持不变，因为{4}；{5}',
+  'no channel can go: the model has no layer whose output is made from weights': '没有可以剪的通道：模型中没有由权重产生输出的层',
   // core/plan/remove.rs
   'group {} has the channels 0 to {}, and no {}': '组 {} 的通道是 0 到 {}，没有 {}',
   'no channel is named that could go': '没有指定任何可以剪去的通道',
@@ -276,7 +284,6 @@ export const reasons: Patterns = {
   'a single one of these rows cannot go': '这些行不能单独剪去一行',
   'some of the channels in these rows stay': '这些行中有些通道要保留',
   // core/plan/solve.rs
-  'no group can be cut: all are pinned, locked or at their floor; see `lopper inspect`': '没有可以剪的组：全部被固定、锁定或已到下限；参见 `lopper inspect`',
   'no channel is silenced by zeros: mask whole channels with everything that adds to them (bias, normalisation)':
     '没有通道因置零而失效。请掩码整个通道，以及所有与之相加的项（偏置、归一化）',
   'its channels go in step with those of others, {} at a time': '它的通道与其他组的通道同步，每次 {} 个',
@@ -288,7 +295,17 @@ export const reasons: Patterns = {
   'it has one channel, and the floor keeps that': '它只有一个通道，而下限要保留它',
   '{} ms cannot be reached: the smallest cut within the limits takes {} ms': '无法达到 {} ms：限制之内最小的模型需要 {} ms',
   '{} % of the {} cannot be reached: the smallest cut within the limits leaves {} %': '无法达到 {2} 的 {1} %：限制之内最小的模型还剩 {3} %',
-  // core/report.rs
+  // core/channels/advice.rs
+  'multiply by an identity matrix and sum instead of taking the diagonal': '请改为乘以单位矩阵再求和，而不是取对角线',
+  'an activation with f(0) = 0 (Relu, Gelu, Tanh) before the sum makes its channels removable':
+    '在求和之前使用满足 f(0) = 0 的激活函数（Relu、Gelu、Tanh），其通道便可剪去',
+  'nothing: it holds the two values, not channels': '无需处理：其中是两个取值，而不是通道',
+  'nothing: a single channel cannot go; cut the values that it is spread over': '无需处理：唯一的通道不能剪去；请剪它所扩展到的值',
+  'cut the layers behind the node that counts, or compute its numbers outside the model': '请剪计数节点之后的层，或在模型之外计算这些数',
+  'nothing: the number would name another position; export the model without its choice': '无需处理：编号会指向别的位置；请导出不含该选择的模型',
+  'multiply by a constant mask instead, whose rows and columns can go': '请改为乘以常量掩码，其行和列可以剪去',
+  'select by constant numbers (Gather) where the selection is always the same': '若选择总是相同，请用常量编号（Gather）来选择',
+  'compute what is alike outside the model': '请在模型之外判断哪些相同',
   'nothing: the model\'s inputs keep their shape; cut the layers behind it': '无需处理：模型的输入形状不变；请剪它之后的层',
   'ask `lopper inspect MODEL --why NAME` what keeps the value that it meets': '请用 `lopper inspect MODEL --why NAME` 查询是什么使与它相遇的值保持完整',
   'export the model with standard operators, or lock what surrounds this node': '请用标准算子导出模型，或锁定该节点周围的部分',
