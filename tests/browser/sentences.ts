@@ -54,7 +54,7 @@ const withHoles = (text: string): string => text.replace(/\{[^{}]*\}/g, '{}').re
 function sentencesOf(file: string): Sentence[] {
   // Of the table of advice the left side is what to look for.
   const read = readFileSync(file, 'utf8');
-  const source = file.endsWith('core/src/report.rs') ? read.replace(/\("[^"\n]*", (?="[^"\n]*"\),\n)/g, '(') : read;
+  const source = file.endsWith('core/src/channels/advice.rs') ? read.replace(/\("[^"\n]*", (?="[^"\n]*"\),\n)/g, '(') : read;
   const found: Sentence[] = [];
   const calls: string[] = [];
   let before = '';

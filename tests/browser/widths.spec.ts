@@ -41,7 +41,10 @@ test('the graph says whose channels flow where, before and after, by pointer and
   // Side by side: the same drawing twice, each in its half, and the pointer finds the box in both.
   await panel.getByRole('radio', { name: 'Side by side' }).check();
   await canvas.focus();
-  for (const key of [']', '[']) await page.keyboard.press(key);
+  await page.keyboard.press(']');
+  await expect(details).toContainText('Relu');
+  await page.keyboard.press('[');
+  await expect(details).toContainText('Conv_a');
   for (const part of [1 / 4, 3 / 4]) {
     await canvas.hover({ position: { x: 2, y: 2 } });
     await expect(hover).toHaveCount(0);

@@ -24,9 +24,9 @@ def cut(ctx, check, path, scope, ratio, entry, limit=None, inexact=False, more=(
         fails.append(f"{figures['params']:.3f} of the parameters left, allowed {limit}")
     if (scope, ratio) == ("group", "0.5") and not more:
         fails.extend(
-            f"group {g['name']} keeps {len(g['kept'])} of {g['channels']} and names no limit"
+            f"group {g['name']} keeps {g['kept']} of {g['channels']} and names no limit"
             for g in said["groups"]
-            if len(g["kept"]) != g["channels"] // 2 and not g.get("limit")
+            if g["kept"] != g["channels"] // 2 and not g.get("limit")
         )
     out.unlink()
     assert not fails, "\n".join(fails)

@@ -51,8 +51,8 @@ const ADVICE: &[(&str, &str)] = &[
     ("only position along the axis", "nothing: a single channel cannot go; cut the values that it is spread over"),
     ("counted over all axes", "cut the layers behind the node that counts, or compute its numbers outside the model"),
     (
-        "number of the largest or smallest",
-        "nothing: the number would name another position; export the model without its choice",
+        "the largest or smallest position",
+        "export the model without its last choice: the number would name another position",
     ),
     ("above a diagonal", "multiply by a constant mask instead, whose rows and columns can go"),
     ("are left is computed", "select by constant numbers (Gather) where the selection is always the same"),

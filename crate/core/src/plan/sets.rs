@@ -295,7 +295,13 @@ impl Builder<'_> {
             (c.len() - stay) / (c.len() / shares.max(1)).max(1)
         };
         let most = if all { shares } else { cells.iter().map(guarded).min().unwrap_or(0).min(floor) };
-        let limit = (most < floor).then_some("some part of it would be left without any channel");
+        let limit = if most < floor {
+            Some("some part of it would be left without any channel")
+        } else if !all && weight == 1 && self.unlimited() {
+            Some("what is computed without any of its channels cannot be written")
+        } else {
+            None
+        };
         let share_score = |n: usize| -> f64 {
             let (mut sum, mut count) = (0.0, 0usize);
             for (g, c) in &cells {
@@ -315,9 +321,13 @@ impl Builder<'_> {
 
     /// Whether nothing of a set has to stay.
     fn may_vanish(&self, cells: &Cells) -> bool {
+        self.unlimited() && can_go(self.graph, self.channels, cells)
+    }
+
+    /// Whether what is asked allows that nothing of a set stays.
+    fn unlimited(&self) -> bool {
         let o = self.options;
-        let unlimited = o.min_ratio.is_none_or(|r| r <= 0.0) && o.max_ratio.is_none_or(|r| r >= 1.0);
-        o.floor == Some(0) && unlimited && can_go(self.graph, self.channels, cells)
+        o.floor == Some(0) && o.min_ratio.is_none_or(|r| r <= 0.0) && o.max_ratio.is_none_or(|r| r >= 1.0)
     }
 
     /// A set of whole rows, one a share.

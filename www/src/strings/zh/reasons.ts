@@ -268,7 +268,7 @@ export const reasons: Patterns = {
   ', and so on for {} more': '，另有 {} 个亦然',
   'no group can be cut: {}{}; lift what holds one of them': '没有可以剪的组：{}{}；请解除其中一个的限制',
   'no channel can go: {} keeps axis {}, since {}; {}': '没有可以剪的通道：{} 的轴 {} 保持不变，因为{}；{}',
-  'no channel can go: node {} ({}) keeps axis {} of {}, since {}; {}': '没有可以剪的通道：节点 {} ({}) 使 {3} 的轴 {2} 保持不变，因为{4}；{5}',
+  'no channel can go: node {} ({}) keeps axis {} of {}, since {}; {}': '没有可以剪的通道：节点 {1} ({2}) 使 {4} 的轴 {3} 保持不变，因为{5}；{6}',
   'no channel can go: the model has no layer whose output is made from weights': '没有可以剪的通道：模型中没有由权重产生输出的层',
   // core/plan/remove.rs
   'group {} has the channels 0 to {}, and no {}': '组 {} 的通道是 0 到 {}，没有 {}',
@@ -281,6 +281,7 @@ export const reasons: Patterns = {
   // core/plan/sets.rs
   'its channels go in step with others, some of which stay': '它的通道与其他通道同步，其中有些要保留',
   'some part of it would be left without any channel': '它的某个部分会一个通道也不剩',
+  'what is computed without any of its channels cannot be written': '失去其全部通道后所计算的结果无法写出',
   'a single one of these rows cannot go': '这些行不能单独剪去一行',
   'some of the channels in these rows stay': '这些行中有些通道要保留',
   // core/plan/solve.rs
@@ -302,7 +303,7 @@ export const reasons: Patterns = {
   'nothing: it holds the two values, not channels': '无需处理：其中是两个取值，而不是通道',
   'nothing: a single channel cannot go; cut the values that it is spread over': '无需处理：唯一的通道不能剪去；请剪它所扩展到的值',
   'cut the layers behind the node that counts, or compute its numbers outside the model': '请剪计数节点之后的层，或在模型之外计算这些数',
-  'nothing: the number would name another position; export the model without its choice': '无需处理：编号会指向别的位置；请导出不含该选择的模型',
+  'export the model without its last choice: the number would name another position': '请导出不含最后选择步骤的模型：编号会指向别的位置',
   'multiply by a constant mask instead, whose rows and columns can go': '请改为乘以常量掩码，其行和列可以剪去',
   'select by constant numbers (Gather) where the selection is always the same': '若选择总是相同，请用常量编号（Gather）来选择',
   'compute what is alike outside the model': '请在模型之外判断哪些相同',
