@@ -108,6 +108,42 @@ fn why_tells_the_chain_and_the_pin() {
     assert_eq!(channels.why(&graph, "nobody").unwrap_err().code(), Code::Usage);
 }
 
+/// Queries and keys of two heads, and their values, in one matrix: `w` and `w#2`.
+const PACKED: &str = "<opset 17> (float[N,25,18] x) => (float[N,25,18] y)
+    <float[18,24] w, int64[4] apart = {0,25,2,-1}, int64[3] again = {0,25,-1}, float[8,18] o>
+    { p = MatMul (x, w) q, k, v = Split <axis = 2> (p)
+      q1 = Reshape (q, apart) q2 = Transpose <perm = [0,2,1,3]> (q1)
+      k1 = Reshape (k, apart) k2 = Transpose <perm = [0,2,3,1]> (k1)
+      v1 = Reshape (v, apart) v2 = Transpose <perm = [0,2,1,3]> (v1)
+      s = MatMul (q2, k2) t = MatMul (s, v2) u = Transpose <perm = [0,2,1,3]> (t)
+      z = Reshape (u, again) y = MatMul (z, o) }";
+
+#[test]
+fn a_lock_on_the_values_of_heads_keeps_the_heads() {
+    let graph = Graph::new(&text::parse(PACKED).unwrap()).unwrap();
+    let channels = Channels::analyze(&graph);
+    assert!(["w", "w#2", "w/rows"].iter().all(|n| channels.groups.iter().any(|g| g.name == *n)));
+    let asked = |heads: bool, floor: Option<usize>, ratio: f64| PlanOptions {
+        heads,
+        floor,
+        locks: vec!["w#2".to_owned()],
+        ..PlanOptions::new(Target::Ratio(ratio))
+    };
+    for options in [asked(true, None, 0.6), asked(true, Some(0), 0.99), asked(false, Some(0), 0.99)] {
+        let kept = match plan(&graph, &channels, &options) {
+            Ok(p) => p.groups.iter().find(|g| g.name == "w#2").unwrap().kept.len(),
+            Err(e) => {
+                assert_eq!(e.code(), Code::NothingToCut);
+                continue;
+            }
+        };
+        assert_eq!(kept, 8, "{options:?}");
+    }
+    // Without the lock a head goes.
+    let p = plan(&graph, &channels, &PlanOptions { locks: Vec::new(), ..asked(true, None, 0.5) }).unwrap();
+    assert_eq!(p.groups.iter().find(|g| g.name == "w#2").unwrap().kept.len(), 4);
+}
+
 #[test]
 fn the_chain_between_two_layers_is_told_union_by_union() {
     let graph = Graph::new(&text::parse(&case("02_residual_adds")).unwrap()).unwrap();

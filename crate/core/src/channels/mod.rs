@@ -284,6 +284,8 @@ pub struct Channels {
     rows: Vec<(u32, Vec<u32>)>,
     /// Rows and the positions in them, as ids.
     row_ids: Vec<(Ids, Ids)>,
+    /// Rows that an operator keeps equally long, such as the blocks of a grouped convolution: a value, its ids, how many rows.
+    grids: Vec<(ValueId, Ids, usize)>,
     /// For every id the class of the row with which it goes, too; [`PINNED`] where there is none.
     row_table: Vec<u32>,
 }
@@ -345,6 +347,7 @@ impl Channels {
             renormalised: state.renormalised,
             united: state.united,
             rows,
+            grids: state.grids,
             row_ids: state.row_sets.into_iter().map(|s| (s.rows, s.cells)).collect(),
             row_table,
         }
@@ -366,6 +369,25 @@ impl Channels {
                 return;
             }
         }
+    }
+
+    /// A value of which an operator would find rows of different length with these classes gone: some rows lose more than others,
+    /// or one loses everything that cannot go as a row.
+    pub fn uneven(&self, gone: &HashSet<u32>) -> Option<ValueId> {
+        let class = |id: &u32| self.table.get(*id as usize).copied().unwrap_or(PINNED);
+        let is_uneven = |(_, ids, count): &&(ValueId, Ids, usize)| {
+            let columns = ids.len() / (*count).max(1);
+            if columns < 2 {
+                return false;
+            }
+            let own = self.row_ids.iter().find(|(rows, cells)| cells.as_ptr() == ids.as_ptr() && rows.len() == *count);
+            let went = |r: usize| own.and_then(|(rows, _)| rows.get(r)).is_some_and(|row| gone.contains(&class(row)));
+            let stays = |row: &[u32]| row.iter().filter(|id| !gone.contains(&class(id))).count();
+            let rows = ids.chunks(columns).enumerate().filter(|(r, _)| !went(*r));
+            let mut lengths = rows.map(|(_, row)| stays(row));
+            lengths.next().is_some_and(|first| lengths.any(|n| n != first))
+        };
+        self.grids.iter().find(is_uneven).map(|grid| grid.0)
     }
 
     /// Classes of whole rows, each with the classes in it.

@@ -61,7 +61,11 @@ pub(super) fn rows(graph: &Graph, channels: &Channels, scores: &[Vec<f64>]) -> V
         let mut one: HashSet<u32> =
             own.units.first().and_then(|&k| group.classes.get(k)).copied().into_iter().collect();
         channels.close_rows(&mut one);
-        own.possible = own.units.len() > 1 && cost(graph, &Kept::new(graph, channels, one)).is_ok();
+        // A head's queries and keys may be one row, its values another, and both go.
+        own.members.extend(one.iter().filter_map(|c| place.get(c)).map(|p| p.0));
+        own.possible = own.units.len() > 1
+            && channels.uneven(&one).is_none()
+            && cost(graph, &Kept::new(graph, channels, one)).is_ok();
         out.push(own);
     }
     out

@@ -40,6 +40,12 @@ pub(super) fn listed(
             ));
         }
     }
+    if let Some(value) = channels.uneven(&out) {
+        let name = &graph.values[value].name;
+        let what =
+            format!("the blocks of {name:?} would differ in length: name as many channels of each, or whole blocks");
+        return Err(Error::new(Code::NoTarget, what));
+    }
     let kept = Kept::new(graph, channels, out.iter().copied());
     cost(graph, &kept).map_err(|e| {
         let what = format!("{}: name as many channels of every row, or whole rows", e.message());

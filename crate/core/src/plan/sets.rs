@@ -126,7 +126,7 @@ pub(super) fn sets(
     let locked = |cells: &Cells| cells.iter().any(|(g, _)| limits.get(*g).is_none_or(Option::is_some));
     let last = last_ones(channels, limits, &scores);
     let members: HashSet<usize> = whole.iter().flat_map(|r| r.members.iter().copied()).collect();
-    let build = Builder { graph, channels, options, scores: &scores, last: &last };
+    let build = Builder { graph, channels, options, limits, scores: &scores, last: &last };
     let mut out = Vec::new();
     for (fixed, cells) in drafts {
         let mut set = build.set(cells, 1);
@@ -137,7 +137,7 @@ pub(super) fn sets(
         }
         out.push(set);
     }
-    out.extend(whole.iter().map(|r| build.rows(r, limits)));
+    out.extend(whole.iter().map(|r| build.rows(r)));
     for set in &mut out {
         set.admissible = admissible(set, options);
     }
@@ -263,6 +263,7 @@ struct Builder<'a> {
     graph: &'a Graph,
     channels: &'a Channels,
     options: &'a PlanOptions,
+    limits: &'a [Option<String>],
     scores: &'a [Vec<f64>],
     last: &'a HashedSet<(usize, usize)>,
 }
@@ -321,7 +322,17 @@ impl Builder<'_> {
 
     /// Whether nothing of a set has to stay.
     fn may_vanish(&self, cells: &Cells) -> bool {
-        self.unlimited() && can_go(self.graph, self.channels, cells)
+        self.unlimited() && !self.takes_locked(cells) && can_go(self.graph, self.channels, cells)
+    }
+
+    /// Whether rows that lose all of these channels go with channels of a locked group.
+    fn takes_locked(&self, cells: &Cells) -> bool {
+        let class = |g: usize, k: &usize| self.channels.groups.get(g).and_then(|g| g.classes.get(*k)).copied();
+        let mut gone: HashSet<u32> = cells.iter().flat_map(|(g, c)| c.iter().filter_map(|k| class(*g, k))).collect();
+        self.channels.close_rows(&mut gone);
+        let is_locked = |l: &Option<String>| l.as_ref().is_some_and(|l| l.starts_with("locked"));
+        let mut held = self.channels.groups.iter().zip(self.limits).filter(|(_, l)| is_locked(l));
+        held.any(|(g, _)| g.classes.iter().any(|c| gone.contains(c)))
     }
 
     /// Whether what is asked allows that nothing of a set stays.
@@ -331,9 +342,9 @@ impl Builder<'_> {
     }
 
     /// A set of whole rows, one a share.
-    fn rows(&self, rows: &Rows, limits: &[Option<String>]) -> Set {
+    fn rows(&self, rows: &Rows) -> Set {
         let mut set = self.set(vec![(rows.group, rows.units.clone())], rows.weight);
-        let is_locked = |g: &usize| limits.get(*g).is_none_or(Option::is_some);
+        let is_locked = |g: &usize| self.limits.get(*g).is_none_or(Option::is_some);
         if !rows.possible {
             set.stays("a single one of these rows cannot go");
         } else if rows.members.iter().any(is_locked) {

@@ -40,8 +40,9 @@ impl Builder {
     pub fn new(seed: u64) -> Self {
         let mut random = SplitMix64::keyed(&[seed, 1]);
         let open = random.below(2) == 0;
+        let opset = if random.below(2) == 0 { 17 } else { 23 };
         let most = 3 + random.below(38) as usize;
-        Self { random, spec: Spec { opset: 17, ..Spec::default() }, open, most, tiny: false, count: 0 }
+        Self { random, spec: Spec { opset, ..Spec::default() }, open, most, tiny: false, count: 0 }
     }
 
     pub fn below(&mut self, n: usize) -> usize {
@@ -209,6 +210,10 @@ impl Builder {
         let attribute = format!("axis = {axis}");
         let equal = sizes.iter().all(|n| *n == sizes[0]);
         if equal && self.one_in(2) {
+            let attribute = match self.spec.opset {
+                ..18 => attribute,
+                _ => format!("{attribute}, num_outputs = {}", sizes.len()),
+            };
             return self.nodes("Split", &attribute, &[x], &dims);
         }
         let sizes: Vec<i64> = sizes.iter().map(|&n| n as i64).collect();
@@ -231,7 +236,7 @@ impl Builder {
             .map(|(i, &n)| if axes.contains(&i) { 1 } else { n })
             .collect();
         let keepdims = if keep { 1 } else { 0 };
-        if op == "ReduceSum" {
+        if op == "ReduceSum" || self.spec.opset >= 18 {
             let own: Vec<i64> = axes.iter().map(|&a| a as i64).collect();
             let own = self.ints(&own);
             return self.node(op, &format!("keepdims = {keepdims}"), &[x, &own], &dims);

@@ -43,16 +43,32 @@ pub fn options(seed: u64, groups: &[String]) -> PlanOptions {
     let mut r = SplitMix64::keyed(&[seed, 2]);
     let mut pick = |list: &[f64]| list[r.below(list.len() as u64) as usize];
     let ratio = pick(&[0.1, 0.25, 0.3, 0.5, 0.5, 0.5, 0.6, 0.75, 0.9, 0.99]);
-    let target = if pick(&[0.0, 0.0, 0.0, 1.0]) > 0.0 { Target::Macs(1.0 - ratio / 2.0) } else { Target::Ratio(ratio) };
-    let scope = if pick(&[0.0, 0.0, 1.0]) > 0.0 { Scope::Global } else { Scope::Group };
-    let floor = Some(pick(&[0.0, 0.0, 0.0, 2.0, 3.0]) as usize).filter(|f| *f > 0);
+    let left = 1.0 - ratio / 2.0;
+    let target = match pick(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0]) as u8 {
+        1 => Target::Macs(left),
+        2 => Target::Parameters(left),
+        3 => Target::Bytes(left),
+        _ => Target::Ratio(ratio),
+    };
+    let scope = match pick(&[0.0, 0.0, 0.0, 1.0, 1.0, 2.0]) as u8 {
+        1 => Scope::Global,
+        2 => Scope::Isomorphic,
+        _ => Scope::Group,
+    };
+    let floor = match pick(&[0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0]) as u8 {
+        1 => Some(0),
+        2 => Some(2),
+        3 => Some(3),
+        _ => None,
+    };
+    let (heads, steps) = (pick(&[0.0, 0.0, 1.0]) > 0.0, pick(&[1.0, 1.0, 1.0, 3.0]) as usize);
     let multiple = Some(pick(&[0.0, 0.0, 0.0, 0.0, 2.0, 4.0]) as usize).filter(|f| *f > 0);
     let mut locks = Vec::new();
     if r.below(5) == 0 && !groups.is_empty() {
         locks.push(groups[r.below(groups.len() as u64) as usize].clone());
     }
     let criterion = if r.below(2) == 0 { Criterion::L1 } else { Criterion::L2 };
-    PlanOptions { criterion, scope, floor, multiple, locks, seed, ..PlanOptions::new(target) }
+    PlanOptions { criterion, scope, floor, multiple, locks, heads, steps, seed, ..PlanOptions::new(target) }
 }
 
 /// Cuts a model given as text at random and checks all that must hold.
@@ -118,6 +134,7 @@ fn free_group(channels: &Channels, options: &PlanOptions) -> Option<String> {
             && g.classes.len() > floor
             && !options.locks.contains(&g.name)
             && options.locks.is_empty()
+            && !(options.heads && options.multiple.is_some())
     });
     free.map(|(g, _)| g.name.clone())
 }
@@ -127,27 +144,37 @@ fn check_plan(channels: &Channels, options: &PlanOptions, plan: &Plan) -> Result
     for ((group, left), loose) in channels.groups.iter().zip(&plan.groups).zip(loose(channels)) {
         let (n, kept) = (group.classes.len(), left.kept.len());
         let floor = options.floor.unwrap_or(1).min(n);
-        if kept < floor {
+        if kept < floor && !options.heads {
             return fail("floor", format!("group {:?} keeps {kept} of {n}, fewer than {floor}", group.name));
         }
-        if (options.locks.contains(&group.name) || !group.prunable()) && group.classes.len() > 1 && kept < n {
-            // Rows go as a consequence only; they are not in any plan.
+        // Rows go as a consequence only, unless heads are asked for.
+        let rows = group.rows && (options.heads || options.floor == Some(0));
+        let locked = options.locks.contains(&group.name) || !(group.prunable() || options.heads);
+        if locked && !rows && group.classes.len() > 1 && kept < n {
             return fail("locked", format!("group {:?} keeps {kept} of {n}, but is locked", group.name));
         }
-        let multiple = options.multiple.unwrap_or(1);
+        // Whole rows are as wide as they are, and where they go first, what is left of the channels within them is their part.
+        let multiple = options.multiple.filter(|_| !group.rows && !options.heads).unwrap_or(1);
         if loose && kept < n && !kept.is_multiple_of(multiple) {
             return fail("multiple", format!("group {:?} keeps {kept} of {n}, no multiple of {multiple}", group.name));
         }
         if let (Scope::Group, &Target::Ratio(r), true, true) = (options.scope, &options.target, loose, group.prunable())
             && left.limit.is_none()
+            && !options.heads
         {
-            let asked = (((1.0 - r) * n as f64 + 1e-9).floor() as usize).max(floor);
             // The nearest multiple that the floor allows, or everything; of two the larger.
-            let admissible = (floor..n).filter(|k| k.is_multiple_of(multiple)).chain([n]);
-            let nearest = admissible.min_by_key(|k| (k.abs_diff(asked), n - k)).unwrap_or(n);
-            if kept != nearest {
-                return fail("ratio", format!("group {:?} keeps {kept} of {n} instead of {nearest}", group.name));
+            let nearest = |floor: usize| {
+                let asked = (((1.0 - r) * n as f64 + 1e-9).floor() as usize).max(floor);
+                let admissible = (floor..n).filter(|k| k.is_multiple_of(multiple)).chain([n]);
+                admissible.min_by_key(|k| (k.abs_diff(asked), n - k)).unwrap_or(n)
+            };
+            // Not everything can be written without any of its channels.
+            let allowed = if floor == 0 { vec![nearest(0), nearest(1)] } else { vec![nearest(floor)] };
+            let nearest = allowed[0];
+            if allowed.contains(&kept) {
+                continue;
             }
+            return fail("ratio", format!("group {:?} keeps {kept} of {n} instead of {nearest}", group.name));
         }
     }
     Ok(())

@@ -72,6 +72,8 @@ fn block(b: &mut Builder, x: &Value, live: &[Value]) -> Value {
             let vector = b.one_in(2);
             b.image_to(x, vector)
         }
+        4 if !b.tiny && b.one_in(4) => b.rare_image(x),
+        3 if !b.tiny && b.one_in(4) => b.rare_sequence(x),
         4 => b.image_block(x),
         3 => b.sequence_block(x),
         _ if b.one_in(6) => {

@@ -9,6 +9,8 @@ mod build;
 mod check;
 mod generate;
 mod image;
+mod rare_image;
+mod rare_sequence;
 mod sequence;
 mod shrink;
 mod spec;
@@ -43,7 +45,13 @@ fn random_models_survive_random_cuts() {
                 if shown.len() < most {
                     let (small, small_failure) = shrink::shrink(&spec, seed, f.kind);
                     let why = small_failure.why;
-                    shown.push(format!("seed {seed}, {}: {}\nmade small: {why}\n{}", f.kind, f.why, small.text()));
+                    let asked = check::options(seed, &[]);
+                    shown.push(format!(
+                        "seed {seed}, {}: {}\n{asked:?}\nmade small: {why}\n{}",
+                        f.kind,
+                        f.why,
+                        small.text()
+                    ));
                 }
             }
         }

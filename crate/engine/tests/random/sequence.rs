@@ -40,7 +40,7 @@ impl Builder {
         let form = self.below(3);
         if form == 0 {
             let b = self.spread(&[c], -0.5, 0.5);
-            return self.same("LayerNormalization", "axis = -1", &[x, &s, &b]);
+            return self.same("LayerNormalization", "axis = -1, epsilon = 0.01", &[x, &s, &b]);
         }
         let centred = if form == 1 {
             let mean = self.reduce("ReduceMean", x, &[last], true);

@@ -271,6 +271,8 @@ export const reasons: Patterns = {
   'no channel can go: node {} ({}) keeps axis {} of {}, since {}; {}': '没有可以剪的通道：节点 {1} ({2}) 使 {4} 的轴 {3} 保持不变，因为{5}；{6}',
   'no channel can go: the model has no layer whose output is made from weights': '没有可以剪的通道：模型中没有由权重产生输出的层',
   // core/plan/remove.rs
+  'the blocks of {} would differ in length: name as many channels of each, or whole blocks':
+    '{} 的各块长度会不同：请为每块指定同样多的通道，或指定整块',
   'group {} has the channels 0 to {}, and no {}': '组 {} 的通道是 0 到 {}，没有 {}',
   'no channel is named that could go': '没有指定任何可以剪去的通道',
   'group {} would lose channels, but it is {}': '组 {} 会失去通道，但它{}',
