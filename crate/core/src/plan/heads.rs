@@ -58,14 +58,16 @@ pub(super) fn rows(graph: &Graph, channels: &Channels, scores: &[Vec<f64>]) -> V
             continue;
         }
         claimed.extend(seen.into_iter().flatten());
-        let mut one: HashSet<u32> =
-            own.units.first().and_then(|&k| group.classes.get(k)).copied().into_iter().collect();
-        channels.close_rows(&mut one);
+        let alone = |k: &usize| -> HashSet<u32> {
+            let mut gone = group.classes.get(*k).copied().into_iter().collect();
+            channels.close_rows(&mut gone);
+            gone
+        };
+        let one = own.units.first().map(alone).unwrap_or_default();
         // A head's queries and keys may be one row, its values another, and both go.
         own.members.extend(one.iter().filter_map(|c| place.get(c)).map(|p| p.0));
-        own.possible = own.units.len() > 1
-            && channels.uneven(&one).is_none()
-            && cost(graph, &Kept::new(graph, channels, one)).is_ok();
+        let even = own.units.iter().all(|k| channels.uneven(&alone(k)).is_none());
+        own.possible = own.units.len() > 1 && even && cost(graph, &Kept::new(graph, channels, one)).is_ok();
         out.push(own);
     }
     out

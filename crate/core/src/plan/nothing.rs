@@ -18,8 +18,9 @@ pub(super) fn nothing_to_cut(graph: &Graph, channels: &Channels, limits: &[Optio
 
 fn held(channels: &Channels, limits: &[Option<String>]) -> String {
     let own = channels.groups.iter().zip(limits);
-    let own = own
-        .map(|(g, l)| format!("{:?} stays ({})", g.name, l.as_deref().unwrap_or("at its floor, ceiling or multiple")));
+    let own = own.map(|(g, l)| {
+        format!("group {:?} stays ({})", g.name, l.as_deref().unwrap_or("at its floor, ceiling or multiple"))
+    });
     let named: Vec<String> = own.take(NAMED).collect();
     let more = match channels.groups.len() - named.len() {
         0 => String::new(),

@@ -263,7 +263,7 @@ export const reasons: Patterns = {
   '0 steps lead nowhere: give 1 or more': '0 步没有意义。请给出 1 或更大的数',
   'a multiple of 0 makes no sense: give 1 or more': '0 的倍数没有意义。请给出 1 或更大的数',
   // core/plan/nothing.rs
-  '{} stays ({})': '{} 保留（{}）',
+  'group {} stays ({})': '组 {} 保留（{}）',
   'at its floor, ceiling or multiple': '已到下限、上限或倍数',
   ', and so on for {} more': '，另有 {} 个亦然',
   'no group can be cut: {}{}; lift what holds one of them': '没有可以剪的组：{}{}；请解除其中一个的限制',
