@@ -1,5 +1,6 @@
 //! Channels that a person names: heads, blocks, single channels.
 
+use super::solve::is_locked;
 use super::{cost, matches_glob};
 use crate::channels::Channels;
 use crate::cut::Kept;
@@ -32,7 +33,7 @@ pub(super) fn listed(
         return Err(Error::new(Code::NothingToCut, "no channel is named that could go"));
     }
     for (group, limit) in channels.groups.iter().zip(limits) {
-        let lock = limit.as_ref().filter(|l| l.starts_with("locked"));
+        let lock = limit.as_ref().filter(|_| is_locked(limit));
         if let Some(lock) = lock.filter(|_| group.classes.iter().any(|c| out.contains(c))) {
             return Err(Error::new(
                 Code::Usage,

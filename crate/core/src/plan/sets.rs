@@ -2,6 +2,7 @@
 
 use super::heads::{Rows, rows};
 use super::pools::{named, names_of};
+use super::solve::is_locked;
 use super::{PlanOptions, Scope, cost, matches_glob};
 use crate::channels::{Channels, Group};
 use crate::cut::{Kept, check_emptied};
@@ -330,7 +331,6 @@ impl Builder<'_> {
         let class = |g: usize, k: &usize| self.channels.groups.get(g).and_then(|g| g.classes.get(*k)).copied();
         let mut gone: HashSet<u32> = cells.iter().flat_map(|(g, c)| c.iter().filter_map(|k| class(*g, k))).collect();
         self.channels.close_rows(&mut gone);
-        let is_locked = |l: &Option<String>| l.as_ref().is_some_and(|l| l.starts_with("locked"));
         let mut held = self.channels.groups.iter().zip(self.limits).filter(|(_, l)| is_locked(l));
         held.any(|(g, _)| g.classes.iter().any(|c| gone.contains(c)))
     }

@@ -221,9 +221,13 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Whether what limits a group is a lock.
+pub(super) fn is_locked(limit: &Option<String>) -> bool {
+    limit.as_ref().is_some_and(|l| l.starts_with("locked"))
+}
+
 /// Channels that zeros have silenced, without those of locked groups.
 fn silenced(graph: &Graph, channels: &Channels, limits: &[Option<String>]) -> Result<HashSet<u32>> {
-    let is_locked = |l: &Option<String>| l.as_ref().is_some_and(|l| l.starts_with("locked"));
     let held = channels.groups.iter().zip(limits).filter(|(_, l)| is_locked(l));
     let held: HashSet<u32> = held.flat_map(|(g, _)| g.classes.iter().copied()).collect();
     let dead = dead_channels(graph, channels, &held)?;
